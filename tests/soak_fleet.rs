@@ -9,6 +9,7 @@ mod common;
 
 use ::fleet::{CameraRecord, Claim, ClaimState};
 use common::fleet::{Fleet, SECOND, check_lines};
+use common::random::Random;
 use common::running::register;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -17,18 +18,6 @@ const HOSTS: [&str; 3] = ["a", "b", "c"];
 const CAMERAS: usize = 24;
 /// A busy machine starts processes slowly.
 const CALM: Duration = Duration::from_secs(120);
-
-/// A small generator of random numbers (xorshift).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % limit as u64) as usize
-    }
-}
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
@@ -65,7 +54,7 @@ fn whatever_happens_each_camera_has_one_host() {
     register();
     let Some(mut fleet) = Fleet::open() else { return };
     let (seed, steps) = (number("FLEET_SEED", 1), number("FLEET_STEPS", 200));
-    let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+    let mut random = Random::new(seed);
     let mut count = CAMERAS;
     fleet.apply(&fleet.config(count), &["--partitions", "24"]);
     HOSTS.iter().for_each(|host| fleet.start(host, &[]));

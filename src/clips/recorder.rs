@@ -9,7 +9,7 @@ use super::tracks::Tracks;
 use super::unit::{Time, Unit};
 use super::writer::{Writer, video};
 use crate::config;
-use crate::elements::into_writable;
+use crate::elements::{frame_size, into_writable};
 use crate::error::{Error, ErrorKind};
 use crate::meta::{self, Record};
 use crate::monitor::Meter;
@@ -145,7 +145,9 @@ impl Clips {
     pub fn watch(&self, pad: &gst::Pad) {
         let shared = self.0.clone();
         pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
-            let Some(size) = pad.current_caps().and_then(|caps| size(&caps)) else { return gst::PadProbeReturn::Ok };
+            let Some(size) = pad.current_caps().and_then(|caps| frame_size(&caps)) else {
+                return gst::PadProbeReturn::Ok;
+            };
             let named = info.buffer().and_then(|buffer| shared.see(buffer, size));
             if let Some(record) = named
                 && let Some(gst::PadProbeData::Buffer(buffer)) = info.data.take()
@@ -220,9 +222,9 @@ impl Shared {
             let is_short = state.ring.trim(oldest, kept);
             let tell = is_short && !state.is_told_short;
             state.is_told_short |= is_short;
+            self.wake_writer(&state);
             (state.ring.bytes(), state.ring.length(), tell)
         };
-        self.changed.notify_all();
         self.meter.clip_buffer(bytes, Duration::from_nanos(u64::try_from(length).unwrap_or(0)));
         if tell {
             let (clips, seconds) = (&self.settings.clips, length as f64 / 1e9);
@@ -246,24 +248,28 @@ impl Shared {
     fn see(&self, buffer: &gst::BufferRef, size: (u32, u32)) -> Option<Record> {
         let time = Time::try_from(buffer.pts()?.nseconds()).ok()?;
         let record = meta::record(buffer);
-        let named = {
-            let mut state = self.state.lock();
-            state.seen = Some(time);
-            state.size = size;
-            let record = record.as_deref();
-            if let Some(record) = record {
-                state.tracks.add(time, record);
-                let open = state.incidents.iter_mut().filter(|incident| time <= incident.until);
-                open.for_each(|incident| incident.tracks.add(time, record));
-            }
-            let oldest = self.oldest(&state);
-            state.tracks.trim(oldest);
-            record
-                .filter(|record| !record.events.is_empty())
-                .and_then(|record| self.look_for_events(&mut state, record))
-        };
-        self.changed.notify_all();
+        let record = record.as_deref();
+        let mut state = self.state.lock();
+        state.seen = Some(time);
+        state.size = size;
+        if let Some(record) = record {
+            state.tracks.add(time, record);
+            let open = state.incidents.iter_mut().filter(|incident| time <= incident.until);
+            open.for_each(|incident| incident.tracks.add(time, record));
+        }
+        let oldest = self.oldest(&state);
+        state.tracks.trim(oldest);
+        let with_events = record.filter(|record| !record.events.is_empty());
+        let named = with_events.and_then(|record| self.look_for_events(&mut state, record));
+        self.wake_writer(&state);
         named
+    }
+
+    /// Packets and frames concern the writer only while there is an incident: it sleeps through all others.
+    fn wake_writer(&self, state: &State) {
+        if !state.incidents.is_empty() {
+            self.changed.notify_all();
+        }
     }
 
     fn look_for_events(&self, state: &mut State, record: &Record) -> Option<Record> {
@@ -337,11 +343,4 @@ impl State {
         // There is no time only beyond the year 9999.
         time.ok().as_ref().and_then(time_text).unwrap_or_default()
     }
-}
-
-/// The width and height in the caps.
-fn size(caps: &gst::CapsRef) -> Option<(u32, u32)> {
-    let of = caps.structure(0)?;
-    let pixels = |name| of.get::<i32>(name).ok().and_then(|pixels| u32::try_from(pixels).ok());
-    Some((pixels("width")?, pixels("height")?))
 }

@@ -34,6 +34,12 @@ impl Format {
     }
 }
 
+/// Whether Kafka accepts the name for a topic (org.apache.kafka.common.internals.Topic).
+pub fn is_kafka_topic(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    (1..=249).contains(&name.len()) && !matches!(name, "." | "..") && name.chars().all(allowed)
+}
+
 /// How user name and password are proved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize, JsonSchema, glib::Enum)]
 #[serde(rename_all = "kebab-case")]
@@ -52,6 +58,9 @@ pub enum SaslMechanism {
 }
 
 impl SaslMechanism {
+    /// Every mechanism.
+    pub const ALL: [Self; 3] = [Self::Plain, Self::ScramSha256, Self::ScramSha512];
+
     /// The name in the protocol.
     pub fn name(self) -> &'static str {
         match self {

@@ -27,7 +27,7 @@ mod typed;
 mod variables;
 
 pub use codec::Codec;
-pub use delivery::{Format, SaslMechanism};
+pub use delivery::{Format, SaslMechanism, is_kafka_topic};
 pub use finding::{Finding, Findings, Origin, Severity};
 pub use load::{Loaded, load, load_for_build, load_part, load_text, load_text_for_build};
 pub use overrides::Overrides;

@@ -23,7 +23,7 @@ mod trttrack;
 mod trtzones;
 mod upstream;
 
-pub(crate) use caps::CUDA_MEMORY;
+pub(crate) use caps::{CUDA_MEMORY, size as frame_size};
 pub(crate) use inference::Task;
 pub(crate) use orientation::Orientation;
 pub use setup::{ElementOptions, ElementSetup};

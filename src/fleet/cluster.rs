@@ -1,7 +1,9 @@
 //! The brokers of a fleet: how they are reached, and how a topic is read as a whole.
 
 use super::CAT;
+use crate::config::{SaslMechanism, Secret};
 use crate::error::{Error, ErrorKind};
+use crate::publish::KafkaEntry;
 use ::fleet::{Address, Topics};
 use parking_lot::Mutex;
 use rdkafka::ClientContext;
@@ -11,6 +13,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -71,33 +74,24 @@ impl Cluster {
                 return Err(Error::new(ErrorKind::Setting, text));
             }
         };
-        config.set(
-            "security.protocol",
-            match (address.tls, account.is_some()) {
-                (false, false) => "plaintext",
-                (false, true) => "sasl_plaintext",
-                (true, false) => "ssl",
-                (true, true) => "sasl_ssl",
-            },
-        );
-        if let Some((name, password)) = account {
-            let mechanism = variable("KAFKA_SASL_MECHANISM").unwrap_or_else(|| "PLAIN".into());
-            let known = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
-            if !known.contains(&mechanism.as_str()) {
-                let text = format!("KAFKA_SASL_MECHANISM is {mechanism:?}: write one of {}", known.join(", "));
-                return Err(Error::new(ErrorKind::Setting, text));
-            }
-            config.set("sasl.mechanism", mechanism).set("sasl.username", name).set("sasl.password", password);
+        let mechanism = variable("KAFKA_SASL_MECHANISM").unwrap_or_else(|| SaslMechanism::default().name().into());
+        let known = SaslMechanism::ALL.into_iter().find(|known| known.name() == mechanism);
+        // Without an account it doesn't matter.
+        if account.is_some() && known.is_none() {
+            let names = SaslMechanism::ALL.map(SaslMechanism::name).join(", ");
+            let text = format!("KAFKA_SASL_MECHANISM is {mechanism:?}: write one of {names}");
+            return Err(Error::new(ErrorKind::Setting, text));
         }
-        for (name, setting) in [
-            ("KAFKA_CA_FILE", "ssl.ca.location"),
-            ("KAFKA_CERT_FILE", "ssl.certificate.location"),
-            ("KAFKA_KEY_FILE", "ssl.key.location"),
-        ] {
-            if let Some(file) = variable(name).filter(|_| address.tls) {
-                config.set(setting, file);
-            }
-        }
+        let file = |name: &str| variable(name).map(PathBuf::from);
+        let entry = KafkaEntry {
+            tls: address.tls,
+            credentials: account.map(|(name, password)| (name, Secret::new(password))),
+            mechanism: known.unwrap_or_default(),
+            ca_file: file("KAFKA_CA_FILE"),
+            certificate_file: file("KAFKA_CERT_FILE"),
+            key_file: file("KAFKA_KEY_FILE"),
+        };
+        entry.add_to(&mut config);
         Ok(Self { address, config })
     }
 

@@ -105,6 +105,16 @@ impl PublishOptions {
         self.host.clone().filter(|host| !host.is_empty()).map(|host| Origin { host, epoch: self.epoch })
     }
 
+    /// Where events and totals go on a server whose frames go to `place`: to the name with this ending, unless one is set, or only
+    /// events are written.
+    pub fn events_place(&self, place: &str, ending: &str) -> String {
+        match &self.server.events_topic {
+            Some(events) => events.clone(),
+            None if !self.content.has_objects() => place.to_owned(),
+            None => format!("{place}{ending}"),
+        }
+    }
+
     /// # Errors
     /// Of certificate and key there is only one.
     pub fn mqtt(&self) -> Result<MqttSettings, &'static str> {

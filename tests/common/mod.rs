@@ -26,6 +26,7 @@ pub mod plans;
 pub mod pool;
 pub mod process;
 pub mod publish;
+pub mod random;
 pub mod recording;
 pub mod redis;
 pub mod returning;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 const SIZE: (u32, u32) = (320, 240);
 pub const FRAMES: usize = 100;
 
-/// In which frames somebody is there, and where: in fractions of the frame's width.
+/// In which frames a person is there, and where: in fractions of the frame's width.
 struct Stay {
     colour: [u8; 3],
     frames: std::ops::Range<usize>,
@@ -104,7 +104,7 @@ pub fn through(tracker: &str) -> Ids {
     }
     for (ids, stay) in seen.iter().zip(&STAYS) {
         assert_eq!(ids.len(), stay.frames.len());
-        assert!(ids.iter().all(|id| *id == ids[0]), "an id stays while somebody is there: {ids:?}");
+        assert!(ids.iter().all(|id| *id == ids[0]), "an id stays while the person is there: {ids:?}");
     }
     let stats: gst::Structure = element.property("stats");
     let embedded = stats.get("objects-embedded").unwrap();

@@ -1,7 +1,7 @@
 //! Detectors beyond YOLO's: their models, and random outputs for their plans.
 
+use crate::common::random::Random;
 use crate::heads::{Model, score};
-use crate::random::Random;
 use model::head::{
     BoxCoding, BoxForm, Columns, DensePlan, HeadChoice, ModelChoice, NormalizationChoice, QueryPlan, Selection,
 };

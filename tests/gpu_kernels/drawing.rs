@@ -1,6 +1,6 @@
 //! Drawing the same records on a frame in device memory and on one in host memory.
 
-use crate::random::Random;
+use crate::common::random::Random;
 use crate::{Effort, Gpu, Report};
 use cuda::{DeviceBuffer, DevicePicture};
 use gsttensorrt::draw::{ColorBy, Overlay, Packed, Planar, Plane, Style};

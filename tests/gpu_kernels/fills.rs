@@ -1,7 +1,7 @@
 //! Kernels that replace a graph's memsets, compared with the driver's own memset.
 
-use super::random::Random;
 use super::{Gpu, Report};
+use crate::common::random::Random;
 use cuda::DeviceBuffer;
 use cudarc::driver::sys::{self, CUresult};
 use gsttensorrt::error::Error;

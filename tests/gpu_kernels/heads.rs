@@ -1,6 +1,6 @@
 //! Decoding, suppression and results: every head, element type and filter, on deliberately difficult outputs.
 
-use crate::random::Random;
+use crate::common::random::Random;
 use crate::{Effort, Gpu, Report, detectors};
 use cuda::{
     DeviceBuffer, DeviceOutput, Event, MAX_CANDIDATES, Postprocessor, Preprocessor, SlotResult, SlotSettings,

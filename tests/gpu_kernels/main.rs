@@ -13,7 +13,6 @@ mod drawing;
 mod fills;
 mod heads;
 mod pictures;
-mod random;
 mod speed;
 
 use common::standin::Standin;

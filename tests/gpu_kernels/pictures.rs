@@ -1,6 +1,6 @@
 //! Preprocessing: every format, layout, element type, odd sizes, regions and batches.
 
-use crate::random::Random;
+use crate::common::random::Random;
 use crate::{Effort, Gpu, Report};
 use cuda::{DeviceBuffer, DevicePicture, Preprocessor, SlotSource};
 use gsttensorrt::cpu::{Image, Workspace, preprocess};

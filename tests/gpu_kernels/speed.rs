@@ -1,9 +1,9 @@
 //! The kernels' times, compared with the limits of the GPU's memory bandwidth.
 
+use crate::common::random::Random;
 use crate::drawing::{Canvas, record};
 use crate::heads::{self, Bench, Crowd, Model, Slot, obb, outputs};
 use crate::pictures::Picture;
-use crate::random::Random;
 use crate::{Gpu, detectors};
 use cuda::{DeviceBuffer, Event, Preprocessor, SlotResult, SlotSource};
 use cudarc::driver::result;

@@ -37,6 +37,15 @@ impl Paths {
     }
 }
 
+/// The names of a folder's files with this ending, without it, sorted.
+pub fn stems(folder: &Path, ending: &str) -> Result<Vec<String>> {
+    let entries = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
+    let names = entries.filter_map(|entry| Some(entry.ok()?.file_name().to_str()?.strip_suffix(ending)?.to_owned()));
+    let mut stems: Vec<String> = names.collect();
+    stems.sort();
+    Ok(stems)
+}
+
 /// All files in a folder and the folders in it.
 pub fn walk(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();

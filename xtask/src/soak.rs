@@ -1,17 +1,16 @@
 //! `cargo xtask soak`: runs the long checks, which are the ignored tests in tests/soak_*.rs, and the measurements of benches/,
 //! each against its limit.
 
-use std::fs;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::command::{heading, run};
 use crate::deploy;
 use crate::dist;
 use crate::fuzz;
 use crate::outcome::Outcome;
-use crate::paths::Paths;
+use crate::paths::{Paths, stems};
 use crate::plugin::{self, Profile, cargo};
 use crate::roots;
 use crate::setup;
@@ -58,7 +57,7 @@ pub fn run_all(paths: &Paths) -> Result<()> {
     run(cargo(paths).args(["bench", "--package", FLEET, "--bench", "fleet"]))?;
     let mut bench = cargo(paths);
     bench.args(["bench", "--no-fail-fast"]);
-    for name in stems(paths, "benches")? {
+    for name in stems(&paths.root.join("benches"), ".rs")? {
         bench.args(["--bench", &name]);
     }
     plugin.set_environment(&mut bench);
@@ -66,15 +65,5 @@ pub fn run_all(paths: &Paths) -> Result<()> {
 }
 
 fn soak_files(paths: &Paths) -> Result<Vec<String>> {
-    Ok(stems(paths, "tests")?.into_iter().filter(|name| name.starts_with("soak_")).collect())
-}
-
-/// The Rust files of a folder, without their extension, sorted.
-fn stems(paths: &Paths, folder: &str) -> Result<Vec<String>> {
-    let folder = paths.root.join(folder);
-    let entries = fs::read_dir(&folder).with_context(|| folder.display().to_string())?;
-    let names = entries.filter_map(|entry| Some(entry.ok()?.file_name().to_str()?.strip_suffix(".rs")?.to_string()));
-    let mut stems: Vec<String> = names.collect();
-    stems.sort();
-    Ok(stems)
+    Ok(stems(&paths.root.join("tests"), ".rs")?.into_iter().filter(|name| name.starts_with("soak_")).collect())
 }

@@ -247,7 +247,7 @@ fn a_newcomer_counts_from_its_first_glimpse() {
         assert_eq!(scene.counts().0, if same { 1 } else { 2 });
         assert_eq!(scene.counts().2, 1);
     }
-    // Errors of a model that flicker on keep nobody there.
+    // A model's errors that come and go don't keep a person there.
     let mut scene = Scene::new(ZONE);
     scene.walk(1, (0.45, 0.5), (0.5, 0.5), 51);
     for frame in 0..100 {

@@ -1,21 +1,18 @@
 //! `gst-trt run --fleet`: runs the cameras that a fleet gives this host, until SIGTERM or SIGINT. It ends without leaving the
 //! group, so that a restart within the session moves no camera; `gst-trt fleet drain` gives them away first.
 
-use crate::run::{Arguments, conclude, on_signals, profiled, say};
+use crate::run::{Arguments, Ending, conclude, on_signals, prepare, profiled, say};
 use crate::watch::Watching;
-use gst::glib;
 use gsttensorrt::config::Overrides;
 use gsttensorrt::error::{Error, ErrorKind};
 use gsttensorrt::fleet::{Cluster, HostOptions, HostProcess, Probes, Settings};
 use gsttensorrt::monitor::Health;
 use gsttensorrt::run::{Meters, Warm};
 use signal_hook::consts::{SIGHUP, SIGUSR1};
-use std::cell::RefCell;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use tensorrt::Library;
 
 #[derive(clap::Args)]
 pub struct HostArguments {
@@ -52,10 +49,7 @@ pub fn run(address: &str, arguments: &Arguments) -> Result<ExitCode, Error> {
     let loaded = settings.load(&overrides);
     let (loaded, models) = loaded.map_err(|findings| failed(format!("the configuration is invalid:\n{findings}")))?;
     let plan = loaded.plan;
-    if let Some(library) = &plan.tensorrt_library {
-        Library::choose(library);
-    }
-    gsttensorrt::plugin_register_static().map_err(|error| failed(format!("no elements: {error}")))?;
+    prepare(&plan)?;
     // Cameras that are given to this host are dark until they play here: nothing else may have to be opened then.
     let warm = Warm::open(&plan, &models)?;
     let (meters, probes) = (Meters::default(), Probes::default());
@@ -64,15 +58,7 @@ pub fn run(address: &str, arguments: &Arguments) -> Result<ExitCode, Error> {
         Health { healthy: Arc::new(move || healthy.healthy()), ready: Arc::new(move || ready.ready()) }
     };
     let watching = Watching::start(&arguments.watch, &plan, &meters, health, say)?;
-    let main_loop = glib::MainLoop::new(None, false);
-    let outcome = Rc::new(RefCell::new(None));
-    let end = {
-        let (outcome, main_loop) = (outcome.clone(), main_loop.clone());
-        move |how| {
-            outcome.replace(Some(how));
-            main_loop.quit();
-        }
-    };
+    let ending = Ending::default();
     let options = HostOptions {
         name: name.clone(),
         session: Duration::from_secs(arguments.host.session_timeout.into()),
@@ -84,7 +70,7 @@ pub fn run(address: &str, arguments: &Arguments) -> Result<ExitCode, Error> {
         sample: Box::new(watching.last()),
     };
     say(&format!("host {name} of {}", cluster.address));
-    let host = HostProcess::start(&cluster, settings, Some(warm), probes, options, end)?;
+    let host = HostProcess::start(&cluster, settings, Some(warm), probes, options, ending.callback())?;
     let signalled = Rc::downgrade(&host);
     on_signals(move |signal| match signalled.upgrade() {
         Some(host) if signal == SIGHUP => host.reopen_outputs(),
@@ -95,12 +81,10 @@ pub fn run(address: &str, arguments: &Arguments) -> Result<ExitCode, Error> {
         }
         None => {}
     })?;
-    if outcome.borrow().is_none() {
-        main_loop.run();
-    }
+    let outcome = ending.wait();
     drop(host);
     watching.finish(say);
-    Ok(conclude(outcome.take()))
+    Ok(conclude(outcome))
 }
 
 /// The fleet's settings; waits until there are some.

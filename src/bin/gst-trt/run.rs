@@ -7,7 +7,7 @@ use crate::watch::{WatchArguments, Watching};
 use futures_util::StreamExt;
 use gio::prelude::*;
 use gst::glib;
-use gsttensorrt::config::{self, Findings, Loaded, Overrides, Severity};
+use gsttensorrt::config::{self, Findings, Loaded, Overrides, Plan, Severity};
 use gsttensorrt::error::{Error, ErrorKind};
 use gsttensorrt::monitor::{Health, set_log_level};
 use gsttensorrt::run::{self, CameraSetup, Commands, Meters, Options, Outcome, Supervisor};
@@ -74,25 +74,14 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     let failed = |text: String| Error::new(ErrorKind::Setting, text);
     let source = ConfigSource { config: arguments.config.clone(), set: arguments.set.clone() };
     let plan = source.read().map_err(|findings| failed(format!("the configuration is invalid:\n{findings}")))?.plan;
-    if let Some(library) = &plan.tensorrt_library {
-        Library::choose(library);
-    }
-    gsttensorrt::plugin_register_static().map_err(|error| failed(format!("no elements: {error}")))?;
+    prepare(&plan)?;
     let cameras = run::cameras(&plan, |_| None)?;
     let meters = Meters::default();
     let watching = Watching::start(&arguments.watch, &plan, &meters, Health::default(), say)?;
-    let main_loop = glib::MainLoop::new(None, false);
-    let outcome = Rc::new(RefCell::new(None));
-    let end = {
-        let (outcome, main_loop) = (outcome.clone(), main_loop.clone());
-        move |how| {
-            outcome.replace(Some(how));
-            main_loop.quit();
-        }
-    };
+    let ending = Ending::default();
     let on_pipeline = profiled(&watching);
     let options = Options { meters, say: Some(Box::new(say)), on_pipeline, ..Options::default() };
-    let supervisor = Supervisor::start(cameras, run::patience(&plan), options, end);
+    let supervisor = Supervisor::start(cameras, run::patience(&plan), options, ending.callback());
     let mut commands = Commands::start(&supervisor, say);
     commands.apply(&plan.cameras);
     let reader: Reader = Rc::new(reader(&source, &supervisor, commands));
@@ -110,11 +99,49 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
         None => {}
     })?;
     let _changes = follow(&source, &reader);
-    if outcome.borrow().is_none() {
-        main_loop.run();
-    }
+    let outcome = ending.wait();
     watching.finish(say);
-    Ok(conclude(outcome.take()))
+    Ok(conclude(outcome))
+}
+
+/// Chooses the plan's TensorRT, and registers the elements.
+pub fn prepare(plan: &Plan) -> Result<(), Error> {
+    if let Some(library) = &plan.tensorrt_library {
+        Library::choose(library);
+    }
+    gsttensorrt::plugin_register_static()
+        .map_err(|error| Error::new(ErrorKind::Setting, format!("no elements: {error}")))
+}
+
+/// How the cameras have ended, for which the main loop is run.
+pub struct Ending {
+    main_loop: glib::MainLoop,
+    outcome: Rc<RefCell<Option<Outcome>>>,
+}
+
+impl Default for Ending {
+    fn default() -> Self {
+        Self { main_loop: glib::MainLoop::new(None, false), outcome: Rc::default() }
+    }
+}
+
+impl Ending {
+    /// What is called at the end.
+    pub fn callback(&self) -> impl FnOnce(Outcome) + use<> {
+        let (outcome, main_loop) = (self.outcome.clone(), self.main_loop.clone());
+        move |how| {
+            outcome.replace(Some(how));
+            main_loop.quit();
+        }
+    }
+
+    /// Runs the main loop until the end, which may have come already.
+    pub fn wait(&self) -> Option<Outcome> {
+        if self.outcome.borrow().is_none() {
+            self.main_loop.run();
+        }
+        self.outcome.take()
+    }
 }
 
 /// Attaches the profiler to each pipeline, if one is requested.

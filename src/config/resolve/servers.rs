@@ -1,6 +1,6 @@
 //! Kafka and Redis.
 
-use super::super::delivery::Format;
+use super::super::delivery::{Format, is_kafka_topic};
 use super::super::file;
 use super::super::plan::{Content, Kafka, Redis, Server};
 use super::super::secret::Secret;
@@ -82,12 +82,10 @@ pub fn kafka(
     })
 }
 
-/// org.apache.kafka.common.internals.Topic
 fn check_topic(ctx: &mut Context, key: &str, topic: &str) {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if topic.contains("{camera}") {
         ctx.error(key, "the topic is one for all cameras: a message's key is the camera's name", "remove {camera}");
-    } else if topic.is_empty() || topic.len() > 249 || matches!(topic, "." | "..") || !topic.chars().all(allowed) {
+    } else if !is_kafka_topic(topic) {
         ctx.error(
             key,
             "a topic has up to 249 letters, digits, dots, hyphens and underscores",

@@ -1,8 +1,9 @@
 //! SECTION:element-trtdetect
 //!
 //! Detects objects in video frames. The frames themselves aren't changed: the results are attached to each buffer as
-//! the plugin's record and as `GstVideoRegionOfInterestMeta`. Supported models: YOLOv8, 9, 10, 11, 12 and 26 as
-//! exported by Ultralytics, and NanoDet. The head, the input size and the labels are taken from the model.
+//! the plugin's record, as `GstVideoRegionOfInterestMeta` and as `GstAnalyticsRelationMeta`. docs/models.md lists the families of
+//! models: YOLO in its forms, with masks and oriented boxes too, DETRs, YOLOX, PP-YOLOE, DAMO-YOLO, NanoDet and others. The
+//! head, the input size and the labels are taken from the model.
 //!
 //! ```text
 //! gst-launch-1.0 -q filesrc location=media/bikes.mp4 ! qtdemux ! h264parse ! avdec_h264

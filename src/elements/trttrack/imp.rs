@@ -217,8 +217,8 @@ impl BaseTransformImpl for TrtTrack {
             EventView::StreamStart(_) => self.reset("another stream begins"),
             EventView::Eos(_) => self.reid.rest(),
             EventView::Segment(event) => {
-                let old = self.state.lock().segment.replace(event.segment().clone());
-                if old.is_some_and(|old| !segment::continues(&old, event.segment())) {
+                let changes = segment::changes(&mut self.state.lock().segment, event.segment());
+                if changes {
                     self.reset("another segment begins");
                 }
             }

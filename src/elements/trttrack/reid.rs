@@ -127,7 +127,7 @@ impl Reid {
         Ok(())
     }
 
-    /// Before PAUSED→READY and READY→NULL: wakes whoever waits, and cancels an engine that is being built.
+    /// Before PAUSED→READY and READY→NULL: wakes the streaming thread, and cancels an engine that is being built.
     pub fn stop(&self) {
         self.models.stop();
         self.flush();

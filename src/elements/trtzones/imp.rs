@@ -166,8 +166,8 @@ impl BaseTransformImpl for TrtZones {
             }
             EventView::FlushStop(_) => self.interrupt(),
             EventView::Segment(event) => {
-                let old = self.state.lock().segment.replace(event.segment().clone());
-                if old.is_some_and(|old| !segment::continues(&old, event.segment())) {
+                let changes = segment::changes(&mut self.state.lock().segment, event.segment());
+                if changes {
                     self.interrupt();
                 }
             }

@@ -4,22 +4,17 @@ use super::super::credentials::named_from_environment;
 use super::super::location::{Cluster, Server};
 use super::super::options::ServerOptions;
 use super::super::output::OnError;
-use crate::config::{SaslMechanism, Secret};
+use super::entry::Entry;
 use files::digest::{self, Hash};
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
-use std::path::PathBuf;
 
 /// Everything that two clients must have in common to share a connection.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Account {
     servers: Vec<Server>,
-    tls: bool,
-    credentials: Option<(String, Secret)>,
-    mechanism: SaslMechanism,
-    tls_ca_file: Option<PathBuf>,
-    tls_client: Option<(PathBuf, PathBuf)>,
-    /// The contents of these files, which are read when the connection begins.
+    entry: Entry,
+    /// The contents of its files, which are read when the connection begins.
     tls_contents: Vec<Option<Hash>>,
     /// Whether to go on after the cluster refuses the account.
     pub on_error: OnError,
@@ -33,23 +28,25 @@ impl Account {
             Some(credentials) => Some(credentials.clone()),
             None => named_from_environment(options.credentials_env.as_deref().unwrap_or("KAFKA"))?,
         };
-        let tls_ca_file = options.tls_ca_file.clone().filter(|_| cluster.tls);
-        let tls_client = options.tls_client()?.filter(|_| cluster.tls);
-        let files = tls_ca_file.iter().map(|file| ("tls-ca-file", file));
-        let client = tls_client.iter();
-        let client = client.flat_map(|(chain, key)| [("tls-certificate-file", chain), ("tls-key-file", key)]);
+        let ca_file = options.tls_ca_file.clone().filter(|_| cluster.tls);
+        let (certificate_file, key_file) = options.tls_client()?.filter(|_| cluster.tls).unzip();
+        let files =
+            [("tls-ca-file", &ca_file), ("tls-certificate-file", &certificate_file), ("tls-key-file", &key_file)];
         let mut tls_contents = Vec::new();
-        for (property, file) in files.chain(client) {
+        for (property, file) in files.into_iter().filter_map(|(property, file)| Some((property, file.as_ref()?))) {
             let content = digest::of_file(file).map_err(|error| format!("{property} {}: {error}", file.display()))?;
             tls_contents.push(Some(content));
         }
         Ok(Self {
             servers: cluster.servers.clone(),
-            tls: cluster.tls,
-            credentials,
-            mechanism: options.kafka_sasl_mechanism,
-            tls_ca_file,
-            tls_client,
+            entry: Entry {
+                tls: cluster.tls,
+                credentials,
+                mechanism: options.kafka_sasl_mechanism,
+                ca_file,
+                certificate_file,
+                key_file,
+            },
             tls_contents,
             on_error,
         })
@@ -57,37 +54,18 @@ impl Account {
 
     /// The name for messages.
     pub fn name(&self) -> String {
-        format!("kafka{}://{}", if self.tls { "s" } else { "" }, self.brokers())
+        format!("kafka{}://{}", if self.entry.tls { "s" } else { "" }, self.brokers())
     }
 
     fn brokers(&self) -> String {
         self.servers.iter().map(Server::to_string).collect::<Vec<_>>().join(",")
     }
 
-    /// What every client of the cluster is told: where it is, and how to get in. It holds the password.
-    pub fn client_config(&self) -> ClientConfig {
+    /// Where the cluster is and how to get in, and how soon troubles are noticed. It holds the password.
+    fn client_config(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", self.brokers()).set("client.id", "gst-tensorrt");
-        config.set(
-            "security.protocol",
-            match (self.tls, self.credentials.is_some()) {
-                (false, false) => "plaintext",
-                (false, true) => "sasl_plaintext",
-                (true, false) => "ssl",
-                (true, true) => "sasl_ssl",
-            },
-        );
-        if let Some((name, password)) = &self.credentials {
-            config.set("sasl.mechanism", self.mechanism.name());
-            config.set("sasl.username", name).set("sasl.password", password.expose());
-        }
-        if let Some(file) = &self.tls_ca_file {
-            config.set("ssl.ca.location", file.display().to_string());
-        }
-        if let Some((certificate, key)) = &self.tls_client {
-            config.set("ssl.certificate.location", certificate.display().to_string());
-            config.set("ssl.key.location", key.display().to_string());
-        }
+        self.entry.add_to(&mut config);
         // For the debug category of the connection, which has its own threshold.
         config.set_log_level(RDKafkaLogLevel::Info);
         config.set("socket.keepalive.enable", "true").set("log.connection.close", "false");
@@ -116,6 +94,7 @@ impl Account {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{SaslMechanism, Secret};
 
     fn cluster(tls: bool) -> Cluster {
         let servers = ["a", "::1"].map(|host| Server { host: host.into(), port: 9092 }).to_vec();

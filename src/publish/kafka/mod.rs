@@ -6,12 +6,13 @@
 
 mod account;
 mod connection;
+mod entry;
 mod errors;
 mod headers;
 mod output;
 mod topic;
 mod user;
 
-pub use account::Account;
+pub use entry::Entry;
 pub use output::KafkaOutput;
 pub use topic::check_topic;

@@ -1,7 +1,7 @@
 //! One stream's access to a shared connection.
 
 use super::super::location::Cluster;
-use super::super::options::{PublishOptions, ServerOptions};
+use super::super::options::PublishOptions;
 use super::super::output::{Notify, Output};
 use super::super::subject::{LineKind, Subject};
 use super::account::Account;
@@ -41,15 +41,10 @@ impl KafkaOutput {
     /// The settings are invalid; the brokers haven't been asked yet.
     pub fn new(cluster: &Cluster, options: &PublishOptions, notify: Notify) -> io::Result<Self> {
         let invalid = |text: String| io::Error::new(io::ErrorKind::InvalidInput, text);
-        let server: &ServerOptions = &options.server;
         let topic = cluster.topic.clone();
-        let events_topic = match &server.events_topic {
-            Some(topic) => topic.clone(),
-            None if !options.content.has_objects() => topic.clone(),
-            None => format!("{topic}-events"),
-        };
+        let events_topic = options.events_place(&topic, "-events");
         check_topic(&events_topic).map_err(|error| invalid(format!("events-topic: {error}")))?;
-        let account = Account::new(cluster, server, options.on_error).map_err(invalid)?;
+        let account = Account::new(cluster, &options.server, options.on_error).map_err(invalid)?;
         let user = Arc::new(User::new(notify, options.on_error));
         let connection = Connection::join(&account, &user)?;
         let headers = Headers::new(options.format, options.origin());

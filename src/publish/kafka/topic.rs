@@ -1,5 +1,7 @@
 //! Topics' names.
 
+use crate::config::is_kafka_topic;
+
 /// Checks a topic's name.
 ///
 /// # Errors
@@ -10,9 +12,7 @@ pub fn check_topic(topic: &str) -> Result<(), String> {
                     remove {stream-id}"
             .into());
     }
-    // org.apache.kafka.common.internals.Topic
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if topic.is_empty() || topic.len() > 249 || topic == "." || topic == ".." || !topic.chars().all(allowed) {
+    if !is_kafka_topic(topic) {
         return Err("a Kafka topic has up to 249 letters, digits, dots, hyphens and underscores".into());
     }
     Ok(())

@@ -52,11 +52,7 @@ impl RedisOutput {
     pub fn new(store: &Store, options: &PublishOptions, notify: Notify) -> io::Result<Self> {
         let account =
             Account::new(store, &options.server).map_err(|text| io::Error::new(io::ErrorKind::InvalidInput, text))?;
-        let events_stream = match &options.server.events_topic {
-            Some(stream) => stream.clone(),
-            None if !options.content.has_objects() => store.stream.clone(),
-            None => format!("{}:events", store.stream),
-        };
+        let events_stream = options.events_place(&store.stream, ":events");
         let origin = options.origin().map(|Origin { host, epoch }| (host, epoch.to_string()));
         Ok(Self {
             name: account.name(),

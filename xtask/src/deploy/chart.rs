@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 use super::tools;
 use crate::command::{heading, run_quiet, step, succeeds};
 use crate::package::{scratch, sha256, write_atomically};
-use crate::paths::{Paths, walk};
+use crate::paths::{Paths, stems, walk};
 
 const HELM: &str = "helm.sh/helm/v3/cmd/helm";
 const HELM_VERSION: &str = "v3.22.0";
@@ -114,12 +114,7 @@ pub fn check(paths: &Paths) -> Result<()> {
 
 /// The names of the files of values.
 fn values(paths: &Paths) -> Result<Vec<String>> {
-    let folder = paths.root.join(VALUES);
-    let entries = fs::read_dir(&folder).with_context(|| folder.display().to_string())?;
-    let names = entries.filter_map(|entry| Some(entry.ok()?.file_name().to_str()?.strip_suffix(".yaml")?.to_owned()));
-    let mut names: Vec<String> = names.collect();
-    names.sort();
-    Ok(names)
+    stems(&paths.root.join(VALUES), ".yaml")
 }
 
 fn rendering(paths: &Paths, values: &str) -> PathBuf {
