@@ -10,6 +10,7 @@ mod generate;
 mod host;
 mod monitor;
 mod progress;
+mod reading;
 mod run;
 mod watch;
 
