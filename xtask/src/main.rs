@@ -2,6 +2,7 @@
 //!
 //! It is pure Rust and small, because it is the first thing that is built on a machine where nothing is installed yet.
 
+mod book;
 mod bundle;
 mod check;
 mod command;
@@ -70,6 +71,7 @@ Usage: cargo xtask TASK
   ptx [--check]         compile the CUDA kernels, or check that the committed PTX matches their sources
   export-models         export the detectors of tests/reference/exports anew (5 GB of Python packages)
   pictures              draw the pictures of docs/models anew
+  book                  make HTML of docs/ with mdBook, in target/book
   help                  print this text
 
 Environment:
@@ -96,6 +98,7 @@ enum Task {
     Ptx { check: bool },
     ExportModels,
     Pictures,
+    Book,
 }
 
 fn parse() -> Result<Task> {
@@ -173,6 +176,7 @@ fn parse() -> Result<Task> {
         "models" => Task::Models(rest.to_vec()),
         "export-models" => Task::ExportModels,
         "pictures" => Task::Pictures,
+        "book" => Task::Book,
         _ => bail!("unknown task '{task}'\n\n{HELP}"),
     })
 }
@@ -228,6 +232,10 @@ fn run() -> Result<()> {
         Task::Ptx { check } => ptx::run(&paths, check)?,
         Task::ExportModels => exports::make(&paths)?,
         Task::Pictures => pictures::draw(&paths)?,
+        Task::Book => {
+            tools::install(&paths, &[tools::BOOK])?;
+            book::build(&paths)?;
+        }
     }
     Ok(())
 }
