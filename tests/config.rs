@@ -562,13 +562,31 @@ fn large_files_are_read_in_a_moment() {
     assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
 }
 
-/// The configurations in the documentation are valid.
+/// The configurations in the documents are valid: blocks marked `json config.json`.
 #[test]
-fn the_documentations_files_hold() {
+fn the_documents_files_hold() {
     let folder = Folder::new();
-    let text = std::fs::read_to_string(find::root().join("docs/configuration.md")).unwrap();
-    let blocks: Vec<_> = text.split("```json\n").skip(1).map(|part| part.split("```").next().unwrap()).collect();
-    assert_eq!(blocks.len(), 2);
-    assert_eq!(folder.plan(blocks[0], &[]).cameras.len(), 1);
-    assert_eq!(folder.plan(blocks[1], &["RTSP_STREAMS=['test:ball']"]).pipeline, Pipeline::Cpu);
+    // Models that the documents name.
+    for name in ["yolo12m.onnx", "models/yolov12n.onnx"] {
+        std::fs::write(folder.0.path().join(name), "").unwrap();
+    }
+    let pages = std::fs::read_dir(find::root().join("docs")).unwrap().flatten().map(|entry| entry.path());
+    let pages = pages.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    let mut plans = Vec::new();
+    for page in pages.chain([find::root().join("README.md")]) {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for part in text.split("```json config.json\n").skip(1) {
+            let block = part.split("```").next().unwrap();
+            // A part of a file runs on the cameras that the whole has.
+            let set: &[&str] = if block.contains("RTSP_STREAMS") { &[] } else { &["RTSP_STREAMS=['test:ball']"] };
+            let overrides = Overrides { set: set.iter().map(ToString::to_string).collect(), ..Overrides::default() };
+            let (plan, said) = folder.said(block, &overrides);
+            let plan = plan.unwrap_or_else(|| panic!("{}: {said}", page.display()));
+            assert!(!said.contains("unknown key") && !said.contains("no such file"), "{}: {said}", page.display());
+            plans.push(plan.pipeline);
+        }
+    }
+    for pipeline in [Pipeline::Cpu, Pipeline::UnifiedGpu] {
+        assert!(plans.iter().filter(|found| **found == pipeline).count() >= 2, "{plans:?}");
+    }
 }

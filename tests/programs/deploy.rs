@@ -40,7 +40,7 @@ fn help(command: &[&str]) -> Option<String> {
 }
 
 /// Checks that the program has this command and each of its options. `words` begin after `gst-trt`.
-fn check(place: &str, words: &[String]) {
+pub fn check(place: &str, words: &[String]) {
     let line = words.join(" ");
     let words: Vec<&str> =
         words.iter().map(|word| word.trim_matches(['`', '"', '\'', '.', ',', ':', ';', ')'])).collect();
@@ -56,7 +56,7 @@ fn check(place: &str, words: &[String]) {
 }
 
 /// The words after each `gst-trt` that is called in a line.
-fn calls(line: &str) -> Vec<Vec<String>> {
+pub fn calls(line: &str) -> Vec<Vec<String>> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let is_program = |word: &str| {
         let word = word.trim_matches(['`', '(', '"', '\'']).trim_start_matches("ExecStart=").trim_start_matches("$(");
@@ -64,7 +64,7 @@ fn calls(line: &str) -> Vec<Vec<String>> {
     };
     let subcommand = |word: &str| {
         let word = word.trim_matches(['`', '"', '\'', '.', ',', ':']);
-        ["apply", "bench", "build", "cache", "check", "fleet", "monitor", "run"].contains(&word)
+        ["apply", "bench", "build", "cache", "check", "fleet", "generate", "monitor", "run"].contains(&word)
     };
     let starts: Vec<usize> =
         (1..words.len()).filter(|at| is_program(words[at - 1]) && subcommand(words[*at])).collect();
