@@ -83,7 +83,7 @@ impl Block {
 }
 
 /// README.md and its like, and the pages of the book.
-fn documents() -> Vec<String> {
+pub fn documents() -> Vec<String> {
     let pages = std::fs::read_dir(find::root().join("docs")).unwrap().flatten();
     let pages = pages.map(|entry| format!("docs/{}", entry.file_name().to_str().unwrap()));
     let mut pages: Vec<_> = pages.filter(|page| page.ends_with(".md")).collect();
