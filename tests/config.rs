@@ -566,8 +566,10 @@ fn large_files_are_read_in_a_moment() {
 #[test]
 fn the_documents_files_hold() {
     let folder = Folder::new();
-    std::fs::create_dir(folder.0.path().join("media")).unwrap();
     // What the documents name.
+    for name in ["media", "zones"] {
+        std::fs::create_dir(folder.0.path().join(name)).unwrap();
+    }
     for name in ["yolo12m.onnx", "models/yolov12n.onnx", "media/bikes.mp4"] {
         std::fs::write(folder.0.path().join(name), "").unwrap();
     }
