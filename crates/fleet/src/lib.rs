@@ -24,7 +24,7 @@ mod record;
 mod simulation;
 mod spread;
 
-pub use address::{Address, Topics};
+pub use address::{Address, Topics, default_port};
 pub use event::{Action, CameraView, Doing, Event, Slot};
 pub use follower::Follower;
 pub use host::Host;
