@@ -549,13 +549,14 @@ impl HostProcess {
         };
         let mut state = self.state.borrow_mut();
         state.measured = Instant::now();
-        if !state.capacity.measure(self.start.elapsed(), figures) {
+        state.capacity.expect(work.image);
+        let complete = state.capacity.measure(self.start.elapsed(), figures);
+        let (room, why) = (state.capacity.cameras(), state.capacity.describe());
+        state.host.set_capacity(room.unwrap_or(usize::MAX));
+        if !complete {
             return;
         }
-        let (room, why) = (state.capacity.cameras(), state.capacity.describe());
         gst::info!(CAT, "room for {room:?} camera(s): {why}; {figures:?}");
-        state.host.set_capacity(room.unwrap_or(usize::MAX));
-        state.changed = true;
         let takes_place = |doing: &Doing| !matches!(doing, Doing::Quarantined | Doing::Unusable(_));
         let wanted = state.host.cameras().filter(|view| takes_place(&view.doing)).count();
         let full = room.is_some_and(|room| wanted > room);

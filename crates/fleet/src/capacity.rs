@@ -6,6 +6,8 @@ use std::time::Duration;
 const BUDGET: f64 = 0.9;
 /// Cameras are measured over this time, during which none starts or stops.
 const WINDOW: Duration = Duration::from_secs(5);
+/// Frames a second of a camera that hasn't played.
+const EXPECTED_RATE: f64 = 30.0;
 /// A host whose cameras lose a larger share of their frames is at its limit, whatever else was measured.
 const LOST: f64 = 0.05;
 
@@ -40,7 +42,16 @@ pub struct Capacity {
 impl Capacity {
     /// `limit`: what the operator says. `image`: the time that all models take for a frame, divided by the number of devices.
     pub fn new(limit: Option<usize>, image: Duration) -> Self {
-        Self { limit, share: 30.0 * image.as_secs_f64(), full: None, measured: false, since: None }
+        let mut this = Self { limit, share: 0.0, full: None, measured: false, since: None };
+        this.expect(image);
+        this
+    }
+
+    /// The time that all models take for a frame, which is known better after some. It doesn't matter once cameras were measured.
+    pub fn expect(&mut self, image: Duration) {
+        if !self.measured {
+            self.share = EXPECTED_RATE * image.as_secs_f64();
+        }
     }
 
     /// Takes the figures at `now` on the caller's clock. Returns whether a measurement was completed.
@@ -118,7 +129,10 @@ mod tests {
     fn a_camera_s_share_decides() {
         let mut capacity = Capacity::new(None, Duration::from_millis(2));
         assert_eq!(capacity.cameras(), Some(15), "30 frames of 2 ms are 6 % of a second");
+        capacity.expect(Duration::from_millis(1));
+        assert_eq!(capacity.cameras(), Some(30));
         after(&mut capacity, 4, SECOND, None, 0);
+        capacity.expect(Duration::from_millis(2));
         assert_eq!(capacity.cameras(), Some(18), "4 cameras take 20 %, and there are 90");
         after(&mut capacity, 4, SECOND, Some(0.4), 0);
         assert_eq!(capacity.cameras(), Some(9), "decoders are busier");
