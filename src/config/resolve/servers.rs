@@ -272,6 +272,9 @@ fn hosts(form: &Form, url: &str) -> Result<(Vec<(String, u16)>, bool), String> {
             Address { user: Some(_), .. } => {
                 return Err(NO_USER.into());
             }
+            Address { host, .. } if host.contains(',') => {
+                return Err("there is one server, and not several with commas between".into());
+            }
             Address { host, port, rest: "" | "/", .. } => {
                 hosts.push((host.to_owned(), port.unwrap_or(form.ports[usize::from(encrypted)])));
             }
@@ -301,7 +304,8 @@ mod tests {
             (&REDIS, "redis://a/0", "keys of their own"),
             (&REDIS, "redis://a:0", "port"),
             (&MQTT, "http://a", "scheme"),
-            (&MQTT, "mqtt://a,b", "host"),
+            (&MQTT, "mqtt://a,b", "one server"),
+            (&REDIS, "redis://a,b:1", "one server"),
             (&MQTT, "mqtt://a/topic", "keys of their own"),
             (&MQTT, "mqtts://me:secret@a", "environment"),
         ] {
