@@ -190,7 +190,7 @@ pub fn work() -> Work {
     let stats: Vec<_> = services.iter().map(|(_, service)| service.stats()).collect();
     Work {
         done: stats.iter().map(ServiceStats::work).sum::<Duration>() / number,
-        // Each device has all models: the sum over one device, which is the mean of all.
+        // The sum of one device, since each has all models; and a camera uses one of the devices.
         image: stats.iter().map(|stats| stats.region_time).sum::<Duration>() / number / number,
         on_gpus: devices.iter().any(|(backend, _)| *backend == Backend::TensorRt),
     }

@@ -405,7 +405,8 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Makes what has to be unique among all clients of the broker that of `host`, which has the same configuration as others.
+    /// Adds the name of `host` to the client id and the status topic: the hosts of a fleet have one configuration, and a broker
+    /// needs to tell its clients apart.
     pub fn of_host(&mut self, host: &str) {
         if let Some(id) = &mut self.client_id {
             *id = format!("{id}-{host}");

@@ -31,9 +31,9 @@ pub struct Figures {
 #[derive(Debug)]
 pub struct Capacity {
     limit: Option<usize>,
-    /// What a camera takes, 0–1; 0: nothing that was measured.
+    /// The share of the host's time that a camera takes, 0–1; 0: none that could be measured.
     share: f64,
-    /// The number of cameras that lost frames.
+    /// The number of cameras that played when frames were lost.
     full: Option<usize>,
     measured: bool,
     since: Option<(Duration, Figures)>,
@@ -60,7 +60,7 @@ impl Capacity {
             self.since = Some((now, figures));
             return false;
         };
-        // A camera or a model that was closed has taken its counts along.
+        // Sums are smaller after a camera or a model was closed.
         let counts = figures.frames.checked_sub(before.frames).zip(figures.drops.checked_sub(before.drops));
         let work = figures.work.checked_sub(before.work);
         let (Some((frames, drops)), Some(work)) = (counts, work) else {
