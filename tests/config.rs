@@ -308,7 +308,10 @@ fn cameras_say_what_differs() {
     assert!(matches!(&door.source, CameraSource::Rtsp { transport: Transport::Tcp, .. }));
     assert_eq!(door.outputs.pictures.as_ref().unwrap().classes, ["person"]);
     let mqtt = door.outputs.mqtt.as_ref().unwrap();
-    assert_eq!((mqtt.topic.as_str(), mqtt.qos, mqtt.broker.port), ("gst-trt/door/objects", Qos::ExactlyOnce, 8883));
+    assert_eq!(
+        (mqtt.topic.as_str(), mqtt.qos, mqtt.broker.server.hosts[0].1),
+        ("gst-trt/door/objects", Qos::ExactlyOnce, 8883)
+    );
     assert_eq!(mqtt.broker, plain.outputs.mqtt.as_ref().unwrap().broker, "one connection for both");
 
     assert!(matches!(&clip.source, CameraSource::File { looping: false, path } if path.ends_with("clip.mp4")));
@@ -335,7 +338,7 @@ fn secrets_come_from_the_environment_and_are_never_printed() {
     let source = &plan.cameras[0].source;
     assert_eq!(url(source), "rtsp://admin:p%40s%2Fs@10.0.0.5/t0ken/a");
     assert_eq!(source.label(), "rtsp://***@10.0.0.5/${TOKEN_1}/a");
-    let broker = &plan.cameras[0].outputs.mqtt.as_ref().unwrap().broker;
+    let broker = &plan.cameras[0].outputs.mqtt.as_ref().unwrap().broker.server;
     assert_eq!((broker.username.as_deref(), broker.password.as_ref().unwrap().expose()), (Some("me"), "hunter2"));
     let printed = format!("{plan:?}");
     for secret in ["p@s/s", "p%40s", "t0ken", "hunter2"] {
