@@ -12,6 +12,7 @@ mod monitor;
 mod progress;
 mod run;
 mod watch;
+mod web;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
