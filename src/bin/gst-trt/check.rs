@@ -42,17 +42,17 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, error::Error> {
     let ok = report.ok;
     if arguments.json {
         let text = serde_json::to_string_pretty(&report);
-        println!("{}", text.map_err(|error| error::Error::new(error::ErrorKind::Failed, error.to_string()))?);
+        outln!("{}", text.map_err(|error| error::Error::new(error::ErrorKind::Failed, error.to_string()))?);
     } else {
         report.checks.iter().for_each(print);
-        println!("{}", summary(&report));
+        outln!("{}", summary(&report));
     }
     Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn print_findings(findings: &Findings) {
     if !findings.list.is_empty() {
-        println!("{findings}");
+        outln!("{findings}");
     }
 }
 
@@ -63,9 +63,9 @@ fn print(check: &Check) {
         Verdict::Missing => "missing",
         Verdict::Unknown => "unknown",
     };
-    println!("{mark}  {}: {}", check.name, check.found);
+    outln!("{mark}  {}: {}", check.name, check.found);
     if let Some(remedy) = &check.remedy {
-        println!("         {remedy}");
+        outln!("         {remedy}");
     }
 }
 

@@ -81,7 +81,7 @@ impl Watching {
     /// Writes the profile. `say` takes lines for the operator.
     pub fn finish(self, say: impl Fn(&str)) {
         let Some((profiler, path)) = self.profile else { return };
-        eprint!("{}", profiler.report());
+        err!("{}", profiler.report());
         if let Err(error) = profiler.write(&path) {
             say(&format!("the profile can't be written to {}: {error}", path.display()));
         }
