@@ -159,7 +159,7 @@ pub fn send_damaged(address: &str, seed: u64, count: usize) {
 /// Memory in RAM, MiB.
 pub fn memory(site: &Site) -> u64 {
     let process = procfs::process::Process::new(i32::try_from(site.operator.id()).unwrap()).unwrap();
-    process.statm().unwrap().resident * procfs::page_size() >> 20
+    (process.statm().unwrap().resident * procfs::page_size()) >> 20
 }
 
 /// Connections of which half ask for live pictures, and half for nothing yet.
@@ -167,7 +167,7 @@ pub fn never_reading(site: &Site, count: usize) -> Vec<TcpStream> {
     let connection = |number: usize| {
         let mut stream = connect(&site.address);
         let request = format!("GET /api/v1/cameras/door/live.mjpeg?fps=30 HTTP/1.1\r\nHost: {}\r\n\r\n", site.address);
-        let text = if number % 2 == 0 { &request[..] } else { &request[..10] };
+        let text = if number.is_multiple_of(2) { &request[..] } else { &request[..10] };
         stream.write_all(text.as_bytes()).unwrap();
         stream
     };
