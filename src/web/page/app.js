@@ -19,6 +19,9 @@ const LINKS = [
   ['check', 'Check'],
 ];
 
+/** The token of the address was wrong: a right one would have been taken out of it. */
+const REFUSED = new URLSearchParams(location.search).has('token');
+
 /** Seconds from one look at the cameras to the next. */
 const PERIOD = 1;
 
@@ -39,6 +42,8 @@ class App extends Component {
       }
     });
     this.#title();
+    // What was typed may be a password of something else: it doesn't stay in the address.
+    if (REFUSED) history.replaceState(null, '', `./${location.hash}`);
   }
 
   #go() {
@@ -140,11 +145,12 @@ function connectionMark() {
   return html`<div class="connection">${mark(kind, html`<span class="word">${text}</span>`)}</div>`;
 }
 
-/** The server exchanges the token for a cookie, and sends the browser back here. */
+/** The server exchanges the token for a cookie, and sends the browser back to what was looked at. */
 function signIn() {
   return html`
     <form class="panel stack sign-in" method="get" action=${`./${location.hash}`}>
       <h1>Sign in</h1>
+      ${REFUSED ? html`<p class="problem" role="alert">The server refuses this token.</p>` : nothing}
       <p class="muted">This server asks for its token: the value of <code>GST_TRT_WEB_TOKEN</code> where it was started.</p>
       <label>Token <input type="password" name="token" required autocomplete="current-password"></label>
       <button class="primary">Sign in</button>
