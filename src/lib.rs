@@ -18,6 +18,7 @@ pub mod error;
 pub mod fleet;
 pub mod gpu;
 pub mod gst_cuda;
+mod http;
 pub mod infer;
 pub mod meta;
 pub mod monitor;
@@ -29,6 +30,7 @@ pub mod scheduling;
 mod tensorrt_log;
 pub mod verify;
 mod video_caps;
+pub mod web;
 
 pub use tensorrt_log::listen_to_tensorrt;
 

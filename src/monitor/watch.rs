@@ -64,6 +64,8 @@ pub struct Options {
     pub every: Duration,
     /// Above this CPU usage of the machine, percent, there's a warning.
     pub cpu_warning: f64,
+    /// Called with each sample, on the monitor's thread.
+    pub on_sample: Option<Box<dyn Fn(&Sample) + Send>>,
     /// Where samples are printed, and how.
     pub print: Option<(Print, Box<dyn Write + Send>)>,
     /// The address where metrics are served to Prometheus.
@@ -121,7 +123,7 @@ impl Watch {
         let sampler = Sampler::new(options.cpu_warning, false);
         let thread = {
             let shared = shared.clone();
-            let run = move || shared.run(sampler, &cameras, options.every, options.print, socket);
+            let run = move || shared.run(sampler, &cameras, options.every, options.on_sample, options.print, socket);
             std::thread::Builder::new().name("monitor".into()).spawn(run)
         };
         let thread = thread.map_err(|error| {
@@ -163,6 +165,7 @@ impl Shared {
         mut sampler: Sampler,
         cameras: &Cameras,
         every: Duration,
+        on_sample: Option<Box<dyn Fn(&Sample) + Send>>,
         mut print: Option<(Print, Box<dyn Write + Send>)>,
         mut socket: Option<socket::Server>,
     ) {
@@ -171,6 +174,7 @@ impl Shared {
             // A late sample isn't caught up on.
             next = (next + every).max(Instant::now());
             let sample = sampler.sample(cameras());
+            on_sample.iter().for_each(|on_sample| on_sample(&sample));
             if let Some((format, to)) = &mut print
                 && format.write(&sample, to).is_err()
             {
@@ -232,6 +236,7 @@ mod tests {
         let options = Options {
             every: Duration::from_millis(50),
             cpu_warning: 1000.0,
+            on_sample: None,
             print: Some((Print::JsonLines, Box::new(Lines(send)))),
             metrics: Some("127.0.0.1:0".parse().unwrap()),
             health: Health::default(),

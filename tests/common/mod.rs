@@ -12,6 +12,7 @@ pub mod exports;
 pub mod find;
 pub mod fleet;
 pub mod gpu;
+pub mod http;
 pub mod kafka;
 pub mod models;
 pub mod mosquitto;

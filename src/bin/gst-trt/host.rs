@@ -8,6 +8,7 @@ use gsttensorrt::error::{Error, ErrorKind};
 use gsttensorrt::fleet::{Cluster, HostOptions, HostProcess, Probes, Settings};
 use gsttensorrt::monitor::Health;
 use gsttensorrt::run::{Meters, Warm};
+use gsttensorrt::web::CamerasFrom;
 use signal_hook::consts::{SIGHUP, SIGUSR1};
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -57,7 +58,11 @@ pub fn run(address: &str, arguments: &Arguments) -> Result<ExitCode, Error> {
         let (healthy, ready) = (probes.clone(), probes.clone());
         Health { healthy: Arc::new(move || healthy.healthy()), ready: Arc::new(move || ready.ready()) }
     };
-    let watching = Watching::start(&arguments.watch, &plan, &meters, health, say)?;
+    let web = arguments.web.prepare()?;
+    let history = web.as_ref().map(|web| web.history.clone());
+    let watching = Watching::start(&arguments.watch, &plan, &meters, history, health, say)?;
+    let views = web.as_ref().map(|web| web.views.clone());
+    let _page = web.map(|web| web.start(meters.clone(), CamerasFrom::Fleet)).transpose()?;
     let ending = Ending::default();
     let options = HostOptions {
         name: name.clone(),
@@ -65,6 +70,7 @@ pub fn run(address: &str, arguments: &Arguments) -> Result<ExitCode, Error> {
         capacity: arguments.host.max_cameras.map(|most| most as usize),
         overrides,
         meters,
+        views,
         say: Rc::new(say),
         on_pipeline: profiled(&watching),
         sample: Box::new(watching.last()),

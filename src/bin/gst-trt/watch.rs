@@ -4,6 +4,7 @@ use gsttensorrt::config::{LinesTarget, Plan};
 use gsttensorrt::error::Error;
 use gsttensorrt::monitor::{Health, Options, Print, Profiler, Sample, Watch, set_log_level, socket};
 use gsttensorrt::run::Meters;
+use gsttensorrt::web::History;
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -31,7 +32,7 @@ pub struct Watching {
 }
 
 impl Watching {
-    /// Starts monitoring. `say` takes lines for the operator.
+    /// Starts monitoring. `history` gets what is measured; `say` takes lines for the operator.
     ///
     /// # Errors
     /// The metrics' address can't be bound.
@@ -39,6 +40,7 @@ impl Watching {
         arguments: &WatchArguments,
         plan: &Plan,
         meters: &Meters,
+        history: Option<History>,
         health: Health,
         say: impl Fn(&str),
     ) -> Result<Self, Error> {
@@ -47,6 +49,7 @@ impl Watching {
         let options = Options {
             every: plan.monitoring.every,
             cpu_warning: plan.monitoring.cpu_warning,
+            on_sample: history.map(|history| Box::new(move |sample: &Sample| history.add(sample)) as Box<_>),
             print: arguments.monitor.then(|| printer(objects_on_stdout)),
             metrics: arguments.metrics.or(plan.monitoring.metrics),
             health,
@@ -78,7 +81,7 @@ impl Watching {
     /// Writes the profile. `say` takes lines for the operator.
     pub fn finish(self, say: impl Fn(&str)) {
         let Some((profiler, path)) = self.profile else { return };
-        eprint!("{}", profiler.report());
+        err!("{}", profiler.report());
         if let Err(error) = profiler.write(&path) {
             say(&format!("the profile can't be written to {}: {error}", path.display()));
         }

@@ -110,12 +110,12 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, error::Error> {
     let report = plan::measure(arguments)?;
     let json = || serde_json::to_string_pretty(&report).map_err(|error| failed(error.to_string()));
     match &arguments.json {
-        Some(file) if file.as_os_str() == "-" => println!("{}", json()?),
+        Some(file) if file.as_os_str() == "-" => outln!("{}", json()?),
         Some(file) => {
             write(file, &json()?)?;
-            print!("{}", table::table(&report));
+            out!("{}", table::table(&report));
         }
-        None => print!("{}", table::table(&report)),
+        None => out!("{}", table::table(&report)),
     }
     if let Some(file) = &arguments.plot {
         write(file, &plot::svg(&report))?;

@@ -104,7 +104,7 @@ fn alone(settings: &ModelSettings) -> Result<Alone, Error> {
 }
 
 fn say(what: &str) {
-    eprintln!("  {what}");
+    errln!("  {what}");
 }
 
 impl BenchPlan<'_> {
