@@ -32,6 +32,8 @@ pub struct Browser {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Screen {
     Wide,
+    /// That of the documentation.
+    Picture,
     Phone,
 }
 
@@ -129,7 +131,11 @@ impl Browser {
     #[track_caller]
     pub fn show(&self, screen: Screen, dark: bool) {
         let phone = screen == Screen::Phone;
-        let (width, height) = if phone { (390, 844) } else { (1440, 900) };
+        let (width, height) = match screen {
+            Screen::Wide => (1440, 900),
+            Screen::Picture => (1200, 720),
+            Screen::Phone => (390, 844),
+        };
         let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": phone });
         self.devtools("Emulation.setDeviceMetricsOverride", metrics);
         self.devtools("Emulation.setTouchEmulationEnabled", json!({ "enabled": phone }));

@@ -6,6 +6,7 @@
 mod cameras;
 #[path = "../common/mod.rs"]
 mod common;
+mod documents;
 mod driver;
 mod editor;
 mod page;

@@ -8,6 +8,8 @@ import { state } from './states.js';
 
 /** Seconds from one picture of a card to the next. */
 const PERIOD = 5;
+/** Pixels. */
+const STEP = 320;
 /** Each picture is drawn and encoded for this page: not more than these at once. */
 const AT_ONCE = 3;
 
@@ -56,7 +58,8 @@ class CameraPicture extends Component {
   }
 
   connected() {
-    const width = Math.min(1280, Math.max(320, Math.round(this.clientWidth * devicePixelRatio) || 640));
+    // In steps: one picture serves all clients that ask for the same size.
+    const width = Math.min(4, Math.max(1, Math.ceil((this.clientWidth * devicePixelRatio) / STEP))) * STEP;
     this.#read = this.poll(PERIOD, (signal) => (this.#visible ? turns.run(() => this.#ask(width, signal)) : undefined));
     const observer = new IntersectionObserver((entries) => {
       const visible = entries.at(-1).isIntersecting;
