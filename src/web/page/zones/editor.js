@@ -321,10 +321,10 @@ class ZoneEditor extends Component {
   #up() {
     const drag = this.#drag;
     this.#drag = null;
-    if (drag && !drag.moved && drag.point === undefined) {
-      this.#chosen = drag.id;
-    }
-    if (drag?.point !== undefined) this.#focus = `[data-point="${drag.point}"]`;
+    if (!drag) return;
+    this.#chosen = drag.id;
+    // The browser's own choice is suppressed: it would take the focus from where a finished drawing has put it.
+    this.#focus = drag.point === undefined ? `[data-shape="${drag.id}"]` : `[data-point="${drag.point}"]`;
     this.update();
   }
 
@@ -552,7 +552,7 @@ class ZoneEditor extends Component {
     return html`<div class="stage">
       ${this.#picture ? html`<img src=${this.#picture} alt="" @load=${() => this.#measure()}>` : html`<div class="blank">${this.#shaped()}<div class="picture-note">${this.#pictureNote}</div></div>`}
       <svg class="drawing ${pending ? 'placing' : ''}" viewBox="0 0 ${width} ${height}" tabindex=${pending ? '0' : '-1'} role="application" aria-label=${label} aria-describedby="keys"
-        @pointerdown=${(event) => this.#down(event)} @pointermove=${(event) => this.#move(event)} @pointerup=${() => this.#up()} @pointercancel=${() => this.#up()} @keydown=${(event) => this.#key(event)}>
+        @mousedown=${(event) => event.preventDefault()} @pointerdown=${(event) => this.#down(event)} @pointermove=${(event) => this.#move(event)} @pointerup=${() => this.#up()} @pointercancel=${() => this.#up()} @keydown=${(event) => this.#key(event)}>
         ${overlay({ size: this.#size, shapes: this.#shapes, wrong, chosen: this.#chosen, held: this.#drag?.point, pending })}
       </svg>
     </div>
