@@ -96,7 +96,7 @@ impl Browser {
             "browserName": "chrome",
             "goog:chromeOptions": { "binary": browser, "args": arguments },
             "goog:loggingPrefs": { "browser": "ALL" },
-            "unhandledPromptBehavior": "ignore",
+            "unhandledPromptBehavior": { "default": "ignore", "beforeUnload": "accept" },
             "timeouts": { "script": PATIENCE.as_millis() as u64 },
         });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

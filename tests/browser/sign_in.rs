@@ -1,5 +1,6 @@
 //! A server that asks for its token.
 
+use crate::common::find;
 use crate::common::operator::Operator;
 use crate::page::{address, barriers, with_site};
 use serde_json::json;
@@ -13,7 +14,7 @@ fn the_token_is_asked_for_and_what_was_looked_at_comes_back() {
         let mut operator = Operator::new();
         operator.write(&json!({
             "processing": { "USE_UNIFIED_GPU_PIPELINE": false, "FORCE_GPU_ONLY": false, "ENABLE_DECOUPLED_PIPELINE": true },
-            "models": { "DETECTION": { "ENABLED": false }, "POSE": { "ENABLED": false } },
+            "models": { "DETECTION": { "ONNX": find::test_model("yolo") }, "POSE": { "ENABLED": false } },
             "cameras": { "RTSP_STREAMS": [{ "NAME": "door", "URL": "test:ball", "WIDTH": 320, "HEIGHT": 240, "FPS": 5 }] },
             "outputs": { "JSON_LINES": [] },
         }));
