@@ -130,7 +130,7 @@ function about(camera) {
       <table class="counts"><tbody>
         <tr><th scope="row">Address</th><td class="break">${camera.source ?? 'not configured any more'}</td></tr>
         <tr><th scope="row">Picture</th><td>${size}</td></tr>
-        ${camera.models.map(({ element, file }) => html`<tr><th scope="row">${element}</th><td class="break">${file}</td></tr>`)}
+        ${camera.models.map(({ element, file }) => html`<tr><th scope="row">${element[0].toUpperCase()}${element.slice(1)}</th><td class="break">${file}</td></tr>`)}
         <tr><th scope="row">Comes from</th><td>${from}</td></tr>
         ${camera.clips ? html`<tr><th scope="row">Clips</th><td>${count(camera.clips.written, 'clip')} written${camera.clips.lost ? `, ${number(camera.clips.lost)} lost` : ''}</td></tr>` : nothing}
         ${camera.lines_dropped ? html`<tr><th scope="row">Lines dropped</th><td>${number(camera.lines_dropped)}</td></tr>` : nothing}
@@ -144,7 +144,7 @@ function recent(name) {
   return html`
     <section class="stack" aria-labelledby="recent-title">
       <div class="heading"><h2 id="recent-title">Last events</h2><a href=${address.events}>All events</a></div>
-      <ul class="list">${events.map((event) => eventItem(event))}</ul>
+      <ul class="list">${events.map((event) => eventItem(event, false))}</ul>
     </section>`;
 }
 

@@ -87,15 +87,15 @@ class EventList extends Component {
   }
 }
 
-/** An event as an item of a list. */
-export function eventItem({ camera, time, event, clip_url: clip }) {
+/** An event as an item of a list; where all are of one camera, its name is left out. */
+export function eventItem({ camera, time, event, clip_url: clip }, named = true) {
   const [word, kind] = TYPES[event.type] ?? [event.type, 'idle'];
   return html`
     <li>
       <div class="row">
         ${mark(kind, word)}
         <span class="break">${sentence(event)}</span>
-        <span class="muted small end"><a href=${address.camera(camera)}>${camera}</a> · <time datetime=${time}>${moment(time)}</time></span>
+        <span class="muted small end">${named ? html`<a href=${address.camera(camera)}>${camera}</a> · ` : nothing}<time datetime=${time}>${moment(time)}</time></span>
       </div>
       ${clip ? clipOf(clip, camera) : nothing}
     </li>`;
