@@ -67,8 +67,8 @@ def detr_layers(model):
     return list(dict.fromkeys(heads)) if isinstance(heads, nn.ModuleList) else [heads]
 
 
-def spread_detr(model, pictures):
-    spread_scores(detr_layers(model), lambda x: model(x).logits[0], pictures)
+def spread_detr(model, pictures, wanted=WANTED):
+    spread_scores(detr_layers(model), lambda x: model(x).logits[0], pictures, wanted=wanted)
 
 
 def rt_detr_config(**more):

@@ -13,6 +13,7 @@ mod generate;
 mod host;
 mod monitor;
 mod progress;
+mod reading;
 mod run;
 mod watch;
 mod web;

@@ -12,6 +12,7 @@ mod stream;
 mod table;
 mod verdict;
 
+use crate::reading::ReadingArguments;
 use gsttensorrt::error::{self, ErrorKind};
 use gsttensorrt::infer::Backend;
 use std::path::PathBuf;
@@ -26,6 +27,8 @@ pub struct Arguments {
     /// The detector
     #[arg(long)]
     model: PathBuf,
+    #[command(flatten)]
+    reading: ReadingArguments,
     /// A pose model, for the rows with detection and pose
     #[arg(long)]
     pose_model: Option<PathBuf>,

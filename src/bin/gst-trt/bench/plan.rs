@@ -9,6 +9,7 @@ use gsttensorrt::backend;
 use gsttensorrt::error::Error;
 use gsttensorrt::gst_cuda::SharedContext;
 use gsttensorrt::infer::{Backend, DeviceContext, ModelSettings, Service};
+use model::head::ModelChoice;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,6 +47,8 @@ const PACED_STREAMS: usize = 8;
 struct BenchPlan<'a> {
     arguments: &'a Arguments,
     shared: Option<SharedContext>,
+    /// What is said about reading the detector.
+    choice: ModelChoice,
     detector: Arc<Service>,
     pose: Option<Arc<Service>>,
     report: Report,
@@ -61,13 +64,15 @@ pub fn measure(arguments: &Arguments) -> Result<Report, Error> {
         Backend::Cpu => None,
     };
     let mut report = Report { machine: machine::describe(arguments), peer: arguments.peer, ..Report::default() };
-    let settings = |model: &Path| settings(arguments, model, shared.as_ref());
+    let choice = arguments.reading.choice()?;
+    let detector = ModelSettings { choice, ..settings(arguments, &arguments.model, shared.as_ref()) };
+    let pose = arguments.pose_model.as_deref().map(|model| settings(arguments, model, shared.as_ref()));
     // Engines alone come first: open services occupy the memory of their lanes.
-    report.detector = Some(alone(&settings(&arguments.model))?);
-    report.pose = arguments.pose_model.as_deref().map(|model| alone(&settings(model))).transpose()?;
-    let detector = backend::open(&settings(&arguments.model))?;
-    let pose = arguments.pose_model.as_deref().map(|model| backend::open(&settings(model))).transpose()?;
-    let mut plan = BenchPlan { arguments, shared, detector, pose, report };
+    report.detector = Some(alone(&detector)?);
+    report.pose = pose.as_ref().map(alone).transpose()?;
+    let detector = backend::open(&detector)?;
+    let pose = pose.as_ref().map(backend::open).transpose()?;
+    let mut plan = BenchPlan { arguments, shared, choice, detector, pose, report };
     plan.throughput();
     plan.at_own_rate();
     plan.tracking();
@@ -263,6 +268,7 @@ impl BenchPlan<'_> {
             kind,
             clip,
             model: &arguments.model,
+            choice: self.choice,
             pose_model: arguments.pose_model.as_deref(),
             device: arguments.device,
             batch_size: arguments.batch_size,

@@ -8,6 +8,7 @@ use gsttensorrt::infer::Backend;
 use gsttensorrt::options::InferenceOptions;
 use gsttensorrt::run::ElementOptions;
 use hdrhistogram::Histogram;
+use model::head::ModelChoice;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -26,6 +27,8 @@ pub struct StreamSetup<'a> {
     pub kind: Kind,
     pub clip: &'a Path,
     pub model: &'a Path,
+    /// What is said about reading the model.
+    pub choice: ModelChoice,
     pub pose_model: Option<&'a Path>,
     pub device: u32,
     pub batch_size: u32,
@@ -344,7 +347,10 @@ fn models(setup: &StreamSetup<'_>, index: usize) -> Vec<(String, ElementOptions)
             ..default.clone()
         }
     };
-    let detector = (detector_name(index), ElementOptions::detect(options(setup.model, OBJECTS)));
+    let ModelChoice { head, normalization, resize, color } = setup.choice;
+    let detector =
+        InferenceOptions { head, normalization: normalization.into(), resize, color, ..options(setup.model, OBJECTS) };
+    let detector = (detector_name(index), ElementOptions::detect(detector));
     let pose = setup.pose_model.filter(|_| setup.kind.has_pose());
     let pose = pose.map(|model| (pose_name(index), ElementOptions::pose(options(model, POSES))));
     [detector].into_iter().chain(pose).collect()
@@ -396,6 +402,7 @@ mod tests {
             kind,
             clip: Path::new("/a b/c.mp4"),
             model: Path::new("yolo.onnx"),
+            choice: ModelChoice::default(),
             pose_model: Some(Path::new("pose.onnx")),
             device: 1,
             batch_size: 16,

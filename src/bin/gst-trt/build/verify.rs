@@ -1,12 +1,12 @@
 //! `gst-trt build --verify` and `--mixed`
 
 use super::Builder;
+use crate::reading::ReadingArguments;
 use gsttensorrt::error::{Error, ErrorKind};
 use gsttensorrt::gst_cuda::SharedContext;
 use gsttensorrt::infer::Backend;
 use gsttensorrt::verify::{Comparison, Reference, Request};
-use model::head::{ColorChoice, HeadChoice, ModelChoice, NormalizationChoice, ResizeChoice};
-use serde::de::DeserializeOwned;
+use model::head::ModelChoice;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use tensorrt::{
@@ -15,6 +15,7 @@ use tensorrt::{
 };
 
 #[derive(clap::Args)]
+#[command(mut_group("reading", |reading| reading.requires("verify").conflicts_with("config")))]
 pub struct VerifyArguments {
     /// Compares the engine with the FP32 model on the frames of a clip, or on the pictures of a folder; needs ONNX Runtime.
     #[arg(long, value_name = "CLIP|FOLDER")]
@@ -31,18 +32,8 @@ pub struct VerifyArguments {
     /// The confidence from which objects are compared.
     #[arg(long, default_value_t = 0.25, requires = "verify", value_parser = confidence)]
     confidence: f32,
-    /// What the model's outputs mean, as the property head.
-    #[arg(long, default_value = "auto", requires = "verify", conflicts_with = "config", value_parser = nick::<HeadChoice>)]
-    head: HeadChoice,
-    /// How pixel values become the input's, as the property normalization.
-    #[arg(long, requires = "verify", conflicts_with = "config")]
-    normalization: Option<String>,
-    /// How frames are fitted into the input, as the property resize.
-    #[arg(long, default_value = "auto", requires = "verify", conflicts_with = "config", value_parser = nick::<ResizeChoice>)]
-    resize: ResizeChoice,
-    /// The order of the input's channels, as the property color.
-    #[arg(long, default_value = "auto", requires = "verify", conflicts_with = "config", value_parser = nick::<ColorChoice>)]
-    color: ColorChoice,
+    #[command(flatten)]
+    reading: ReadingArguments,
     /// cpu: builds no engine, but compares the model converted to FP16, whose arithmetic is simulated on the CPU.
     #[arg(long, default_value = "tensorrt", conflicts_with_all = ["config", "output"], value_parser = crate::bench::backend)]
     pub backend: Backend,
@@ -56,10 +47,6 @@ fn confidence(text: &str) -> Result<f32, String> {
     text.parse().ok().filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| "0 to 1".into())
 }
 
-fn nick<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-    serde_json::from_value(text.into()).map_err(|error| error.to_string())
-}
-
 impl VerifyArguments {
     /// What the command line says about the models.
     pub fn choice(&self) -> Result<ModelChoice, Error> {
@@ -67,10 +54,7 @@ impl VerifyArguments {
         if self.backend == Backend::Cpu && self.verify.is_none() {
             return Err(wrong("--backend cpu builds nothing: say on which frames to compare (--verify)".into()));
         }
-        let normalization = self.normalization.as_deref().map(str::parse::<NormalizationChoice>).transpose();
-        let normalization =
-            normalization.map_err(|text| wrong(format!("--normalization: {text}")))?.unwrap_or_default();
-        Ok(ModelChoice { head: self.head, normalization, resize: self.resize, color: self.color })
+        self.reading.choice()
     }
 
     fn request(&self, model: &Path, choice: ModelChoice, cancel: &Cancel) -> Option<Request> {
