@@ -3,11 +3,6 @@
 /// The page itself.
 pub const PAGE: &str = "index.html";
 
-/// What asks for the token in a browser.
-pub const LOGIN: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" \
-    content=\"width=device-width\"><title>gst-trt</title><h1>gst-trt</h1><form action=\"/\"><label>Token, the value of \
-    GST_TRT_WEB_TOKEN: <input name=\"token\" type=\"password\" required autofocus></label> <button>Open</button></form></html>\n";
-
 // `ASSETS`, which build.rs writes: names below `page/`, sorted, and contents.
 include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 
@@ -53,5 +48,18 @@ mod tests {
         }
         assert!(ASSETS.is_sorted_by_key(|(name, _)| *name));
         assert!(ASSETS.iter().all(|(name, _)| asset(name).is_some()));
+    }
+
+    #[test]
+    fn the_page_keeps_to_its_content_security_policy() {
+        for (name, content) in ASSETS.iter().filter(|(name, _)| !name.starts_with("vendor/")) {
+            let text = std::str::from_utf8(content).unwrap();
+            for wrong in ["style=", "<style", "innerHTML", "eval(", "onclick="] {
+                assert!(!text.contains(wrong), "{name}: {wrong}");
+            }
+            for address in ["http://", "https://"].iter().flat_map(|scheme| text.split(scheme).skip(1)) {
+                assert!(address.starts_with("www.w3.org/"), "{name} names another host: {address:.40}");
+            }
+        }
     }
 }

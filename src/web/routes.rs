@@ -129,7 +129,7 @@ async fn respond(site: &Arc<Site>, request: Asked) -> Outcome {
     let first = parameters.first().map_or("", |name| &**name).to_owned();
     match route {
         Route::Page => page(site, &request),
-        Route::Asset => asset(&first),
+        Route::Asset => asset(&first, StatusCode::OK),
         Route::OpenApi => Ok(with_type(whole(StatusCode::OK, openapi::TEXT), "application/json")),
         Route::Cameras => json(StatusCode::OK, &cameras::all(site)),
         Route::Camera => json(StatusCode::OK, &cameras::one(site, &first)?),
@@ -158,22 +158,19 @@ fn page(site: &Site, request: &Asked) -> Outcome {
         response.headers_mut().insert(LOCATION, HeaderValue::from_static("/"));
         if site.access.needs_token() {
             let cookie = site.access.cookie_for(&token).and_then(|cookie| HeaderValue::from_str(&cookie).ok());
-            let Some(cookie) = cookie else {
-                return Ok(with_type(whole(StatusCode::UNAUTHORIZED, assets::LOGIN), "text/html; charset=utf-8"));
-            };
+            let Some(cookie) = cookie else { return asset(assets::PAGE, StatusCode::UNAUTHORIZED) };
             response.headers_mut().insert(SET_COOKIE, cookie);
         }
         return Ok(response);
     }
-    match site.access.check_token(request.headers()) {
-        Ok(()) => asset(assets::PAGE),
-        Err(_) => Ok(with_type(whole(StatusCode::UNAUTHORIZED, assets::LOGIN), "text/html; charset=utf-8")),
-    }
+    // Without the token it's the same page: the API's answers make it ask for one.
+    let may_see = site.access.check_token(request.headers()).is_ok();
+    asset(assets::PAGE, if may_see { StatusCode::OK } else { StatusCode::UNAUTHORIZED })
 }
 
-fn asset(name: &str) -> Outcome {
+fn asset(name: &str, status: StatusCode) -> Outcome {
     let found = assets::asset(name).ok_or_else(|| Refusal::not_found("the page has no such file"))?;
-    Ok(with_type(whole(StatusCode::OK, found.content), found.kind))
+    Ok(with_type(whole(status, found.content), found.kind))
 }
 
 #[cfg(test)]

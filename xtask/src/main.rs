@@ -22,6 +22,7 @@ mod programs;
 mod ptx;
 mod python;
 mod roots;
+mod scripts;
 mod soak;
 mod standin;
 mod summary;
@@ -70,6 +71,7 @@ Usage: cargo xtask TASK
   ptx [--check]         compile the CUDA kernels, or check that the committed PTX matches their sources
   export-models         export the detectors of tests/reference/exports anew (5 GB of Python packages)
   pictures              draw the pictures of docs/models anew
+  page                  put the version of lit-html that models/models.toml names into src/web/page/vendor
   help                  print this text
 
 Environment:
@@ -96,6 +98,7 @@ enum Task {
     Ptx { check: bool },
     ExportModels,
     Pictures,
+    Page,
 }
 
 fn parse() -> Result<Task> {
@@ -173,6 +176,7 @@ fn parse() -> Result<Task> {
         "models" => Task::Models(rest.to_vec()),
         "export-models" => Task::ExportModels,
         "pictures" => Task::Pictures,
+        "page" => Task::Page,
         _ => bail!("unknown task '{task}'\n\n{HELP}"),
     })
 }
@@ -191,6 +195,7 @@ fn setup(paths: &Paths, purpose: Purpose, times: &mut Times) -> Result<()> {
     if purpose >= Purpose::Test {
         times.measure("TensorRT for tests", || tensorrt::install_for_tests(paths, &manifest))?;
         times.measure("Kafka", || kafka::install_for_tests(paths))?;
+        times.measure("axe-core", || scripts::install_for_tests(paths, &manifest))?;
         times.measure("Python packages", || python::for_tests(paths))?;
         times.measure("tools", || tools::install(paths, &tools::FOR_TESTS))?;
         times.measure("roots", || roots::make_where_possible(paths))?;
@@ -228,6 +233,7 @@ fn run() -> Result<()> {
         Task::Ptx { check } => ptx::run(&paths, check)?,
         Task::ExportModels => exports::make(&paths)?,
         Task::Pictures => pictures::draw(&paths)?,
+        Task::Page => scripts::vendor(&paths, &manifest::Manifest::read(&paths)?)?,
     }
     Ok(())
 }
