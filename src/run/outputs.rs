@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn elements_have_what_the_outputs_say() {
         gst::init().unwrap();
-        crate::plugin_register_static().unwrap();
+        crate::register_elements().unwrap();
         let broker = Broker {
             host: "fd00::1".into(),
             port: 8883,
