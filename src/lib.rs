@@ -18,6 +18,7 @@ pub mod error;
 pub mod fleet;
 pub mod gpu;
 pub mod gst_cuda;
+mod http;
 pub mod infer;
 pub mod meta;
 pub mod monitor;
@@ -29,10 +30,27 @@ pub mod scheduling;
 mod tensorrt_log;
 pub mod verify;
 mod video_caps;
+pub mod web;
 
 pub use tensorrt_log::listen_to_tensorrt;
 
 use gst::glib;
+use parking_lot::Mutex;
+
+/// Registers the elements in this process as [`plugin_register_static`] does, once: another registration would replace their
+/// factories, which elements that exist still use.
+///
+/// # Errors
+/// GStreamer refuses an element.
+pub fn register_elements() -> Result<(), glib::BoolError> {
+    static DONE: Mutex<bool> = Mutex::new(false);
+    let mut done = DONE.lock();
+    if !*done {
+        plugin_register_static()?;
+        *done = true;
+    }
+    Ok(())
+}
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     listen_to_tensorrt();

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 /// The layers from bottom to top. A folder (or a file beside `lib.rs`) may import from every earlier one, so no two of them
 /// import each other.
-const LAYERS: [(&str, &str); 23] = [
+const LAYERS: [(&str, &str); 25] = [
     ("scheduling", "which frame runs when: pure code"),
     ("backoff", "times between attempts"),
     ("tensorrt_log", "TensorRT's messages, shown as GStreamer's"),
     ("error", "the error that all layers above share"),
+    ("http", "HTTP for metrics and the web page"),
     ("infer", "engines behind one trait, and the service that batches across streams"),
     ("video_caps", "what caps say of pictures"),
     ("gst_cuda", "GStreamer's CUDA contexts and frames"),
@@ -29,6 +30,7 @@ const LAYERS: [(&str, &str); 23] = [
     ("check", "whether this machine can run a plan"),
     ("run", "cameras that run"),
     ("fleet", "cameras shared out over hosts"),
+    ("web", "the web page of running cameras, and its API"),
 ];
 
 fn layer_of(folder: &str) -> Option<usize> {

@@ -5,7 +5,7 @@
 //!    engines, clips, threads; on the CPU ONNX Runtime and decoders.
 //! 3. [`assign`] assigns each camera its GPU; `gst-trt run` uses it too.
 //!
-//! A [`Probe`] finds out what a camera sends: [`ask_camera`] is the usual one, tests have others.
+//! [`Report`] puts all of it together. A [`Probe`] finds out what a camera sends: [`ask_camera`] is the usual one, tests have others.
 
 mod assign;
 mod clips;
@@ -18,6 +18,7 @@ mod memory;
 mod models;
 mod nvdec;
 mod plan;
+mod report;
 mod stream;
 mod threads;
 mod trial;
@@ -28,6 +29,7 @@ pub(crate) use login::login_refusal;
 pub use machine::machine;
 use memory::ModelMemory;
 pub use plan::{Request, plan};
+pub use report::{ConfigReport, Report};
 pub use stream::{Probe, StreamFacts, ask_camera};
 pub use trial::{Trial, decode as trial_decode};
 

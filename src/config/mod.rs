@@ -9,10 +9,11 @@
 //! 5. A [`Plan`] is the resulting meaning of the file; `gst-trt run` uses nothing else of it.
 //!
 //! [`load`] does all of this. [`split`] takes a file apart for a fleet, whose hosts put it together again with the cameras
-//! that each has: [`joined`].
+//! that each has: [`joined`]. [`with_zones`] changes zones in the file's text.
 
 mod codec;
 mod delivery;
+mod edit;
 mod file;
 mod finding;
 mod load;
@@ -28,6 +29,7 @@ mod variables;
 
 pub use codec::Codec;
 pub use delivery::{Format, SaslMechanism, is_kafka_topic};
+pub use edit::{EditError, WrittenZones, with_zones, written_zones};
 pub use finding::{Finding, Findings, Origin, Severity};
 pub use load::{Loaded, load, load_for_build, load_part, load_text, load_text_for_build};
 pub use overrides::Overrides;

@@ -78,6 +78,48 @@ pub fn parse(text: &str) -> Result<(Node, Vec<Finding>), Box<Finding>> {
     Ok((node, tree.twice))
 }
 
+/// The text of a file for those who change it, with braces around the whole and without a byte order mark.
+pub struct Source<'a> {
+    mark: &'a str,
+    braces: bool,
+    /// What positions in the syntax tree refer to.
+    pub text: String,
+    /// The same without the comments that the parser doesn't know.
+    prepared: String,
+}
+
+impl<'a> Source<'a> {
+    pub fn new(text: &'a str) -> Self {
+        let bare = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let (prepared, braces) = prepare(bare);
+        let text_of = if braces { format!("{{{bare}\n}}") } else { bare.to_owned() };
+        Self { mark: text.get(..text.len() - bare.len()).unwrap_or_default(), braces, text: text_of, prepared }
+    }
+
+    /// Calls `read` with the value of the whole.
+    ///
+    /// # Errors
+    /// The first syntax error, or that there is no value.
+    pub fn read<T>(&self, read: impl FnOnce(&ast::Value) -> T) -> Result<T, Box<Finding>> {
+        let lines = Lines::new(&self.text, false);
+        let result = parse_to_ast(&self.prepared, &CollectOptions::default(), &options());
+        let value = result.map_err(|error| syntax(&error, &lines))?.value;
+        value.as_ref().map(read).ok_or_else(|| Box::new(whole(None, "the file is empty", "write a configuration")))
+    }
+
+    /// The file's text with this one for [`Self::text`].
+    pub fn file(&self, edited: &str) -> String {
+        let bare = edited.strip_prefix('{').and_then(|text| text.strip_suffix("\n}")).filter(|_| self.braces);
+        format!("{}{}", self.mark, bare.unwrap_or(edited))
+    }
+}
+
+/// A value of the syntax tree without positions.
+pub fn json_of(value: &ast::Value) -> serde_json::Value {
+    let lines = Lines::new("", false);
+    Tree { lines: &lines, twice: Vec::new() }.node("", value).to_json()
+}
+
 /// Reads one value in the form of `--set` and the environment.
 ///
 /// # Errors

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::monitor::{CameraState, Sample};
 use crate::publish::{Lease, Origin};
 use crate::run::{
-    self, CameraSetup, Commands, FleetRun, Happened, Meters, OnPipeline, Options, Outcome, Supervisor, Warm,
+    self, CameraSetup, Commands, FleetRun, Happened, Meters, OnPipeline, Options, Outcome, Supervisor, Views, Warm,
 };
 use ::fleet::{Action, Capacity, Doing, Drain, Event, Figures, Host, HostState, SETTINGS, Slot, drained_host};
 use futures_channel::mpsc::{UnboundedReceiver, unbounded};
@@ -81,6 +81,8 @@ pub struct HostOptions {
     /// Of the settings.
     pub overrides: Overrides,
     pub meters: Meters,
+    /// Where clients may look at the cameras; `None`: nowhere.
+    pub views: Option<Views>,
     /// Prints a line for the operator.
     pub say: Rc<dyn Fn(&str)>,
     /// Called with each pipeline before it starts.
@@ -147,7 +149,7 @@ impl HostProcess {
         options: HostOptions,
         end: impl FnOnce(Outcome) + 'static,
     ) -> Result<Rc<Self>, Error> {
-        let HostOptions { name, session, capacity, overrides, meters, say, on_pipeline, sample } = options;
+        let HostOptions { name, session, capacity, overrides, meters, views, say, on_pipeline, sample } = options;
         let (tell, notices) = unbounded();
         let run = process_id();
         let lease = Lease::new(session);
@@ -155,6 +157,7 @@ impl HostProcess {
         let happened: Tell = tell.clone();
         let supervised = Options {
             meters: meters.clone(),
+            views,
             say: Some(Box::new(move |text| said(text))),
             on_pipeline,
             on_happened: Some(Box::new(move |camera, what| {

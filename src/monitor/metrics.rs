@@ -4,26 +4,20 @@ use super::cpu::{process_cpu, process_memory};
 use super::sample::Sample;
 use super::snapshot::{BUCKETS, Camera, CameraState, ClipCounts, Count};
 use crate::error::{Error, ErrorKind};
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, CONTENT_TYPE};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use crate::http::{self, Body, Handler, Limits};
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
     DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeLabelSet, NoLabelSet, prometheus_text,
 };
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
-use std::convert::Infallible;
 use std::fmt;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::sync::{Notify, Semaphore};
 
 /// Metrics in Prometheus' text format (0.0.4), of the cameras as they are now and of the last sample of everything
 /// else.
@@ -225,11 +219,7 @@ fn gauges<S: EncodeLabelSet, V: EncodeGaugeValue>(
 }
 
 /// Answers `GET` of `/metrics`, `/healthz` and `/readyz` on its own thread, until dropped.
-pub struct Server {
-    address: SocketAddr,
-    end: Arc<Notify>,
-    thread: Option<JoinHandle<()>>,
-}
+pub struct Server(http::Server);
 
 /// Whether something is as it should be, or what isn't.
 pub type Probe = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
@@ -248,105 +238,54 @@ pub struct Pages {
 impl Server {
     /// Concurrent connections; others wait.
     const CONNECTIONS: usize = 8;
-    /// How long a client may take to send its request.
-    const PATIENCE: Duration = Duration::from_secs(5);
+    const LIMITS: Limits = Limits {
+        connections: Self::CONNECTIONS,
+        head: Duration::from_secs(5),
+        stall: Duration::from_secs(5),
+        blocking_threads: 1,
+    };
 
     /// # Errors
     /// The address can't be bound.
     pub fn start(address: SocketAddr, source: Pages) -> Result<Self, Error> {
-        let failed = |error: std::io::Error| {
+        let handler: Handler = Arc::new(move |request| Box::pin(std::future::ready(answer(&request, &source))));
+        let server = http::Server::start(address, "metrics", Self::LIMITS, handler).map_err(|error| {
             let message = format!("metrics can't be served at {address}: {error}; choose another address or port");
             Error::new(ErrorKind::Setting, message)
-        };
-        let listener = TcpListener::bind(address).map_err(failed)?;
-        listener.set_nonblocking(true).map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build().map_err(failed)?;
-        let end = Arc::new(Notify::new());
-        let ended = end.clone();
-        let main = move || {
-            runtime.block_on(async {
-                tokio::select! {
-                    () = serve(listener, source) => {}
-                    () = ended.notified() => {}
-                }
-            });
-        };
-        let thread = std::thread::Builder::new().name("metrics".into()).spawn(main).map_err(failed)?;
-        Ok(Self { address, end, thread: Some(thread) })
+        })?;
+        Ok(Self(server))
     }
 
     /// The address, with the port that was assigned if 0 was asked for.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.0.address()
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.end.notify_one();
-        if let Some(thread) = self.thread.take() {
-            // The thread ends at its next await.
-            let _ = thread.join();
-        }
-    }
-}
-
-async fn serve(listener: TcpListener, source: Pages) {
-    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
-    let room = Arc::new(Semaphore::new(Server::CONNECTIONS));
-    loop {
-        let Ok(permit) = room.clone().acquire_owned().await else { return };
-        let Ok((stream, _)) = listener.accept().await else {
-            // The process may be out of file descriptors: wait until some are closed.
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            continue;
-        };
-        let source = source.clone();
-        tokio::spawn(async move {
-            let answer = service_fn(move |request| std::future::ready(Ok::<_, Infallible>(answer(&request, &source))));
-            let mut http = http1::Builder::new();
-            http.timer(TokioTimer::new()).header_read_timeout(Server::PATIENCE);
-            // A connection that fails affects no other.
-            let _ = http.serve_connection(TokioIo::new(stream), answer).await;
-            drop(permit);
-        });
-    }
-}
-
-fn answer(request: &Request<Incoming>, source: &Pages) -> Response<Full<Bytes>> {
-    let text = |status, text: &'static str| {
-        let mut response = Response::new(Full::from(text));
-        *response.status_mut() = status;
-        response
-    };
+fn answer(request: &Request<Incoming>, source: &Pages) -> Response<Body> {
     match (request.method(), request.uri().path()) {
         (&Method::GET | &Method::HEAD, "/metrics") => {
-            let mut response = Response::new(Full::from((source.metrics)()));
-            let kind = hyper::header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+            let mut response = http::whole(StatusCode::OK, (source.metrics)());
+            let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
             response.headers_mut().insert(CONTENT_TYPE, kind);
             response
         }
         (&Method::GET | &Method::HEAD, "/healthz") => probe(&source.healthy),
         (&Method::GET | &Method::HEAD, "/readyz") => probe(&source.ready),
         (_, "/metrics" | "/healthz" | "/readyz") => {
-            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n");
-            response.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static("GET, HEAD"));
+            let mut response = http::whole(StatusCode::METHOD_NOT_ALLOWED, "GET only\n");
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             response
         }
-        _ => text(StatusCode::NOT_FOUND, "metrics are at /metrics, probes at /healthz and /readyz\n"),
+        _ => http::whole(StatusCode::NOT_FOUND, "metrics are at /metrics, probes at /healthz and /readyz\n"),
     }
 }
 
-fn probe(probe: &Probe) -> Response<Full<Bytes>> {
-    let (status, text) = match probe() {
-        Ok(()) => (StatusCode::OK, "ok\n".to_owned()),
-        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
-    };
-    let mut response = Response::new(Full::from(text));
-    *response.status_mut() = status;
-    response
+fn probe(probe: &Probe) -> Response<Body> {
+    match probe() {
+        Ok(()) => http::whole(StatusCode::OK, "ok\n"),
+        Err(reason) => http::whole(StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
+    }
 }
 
 #[cfg(test)]

@@ -17,6 +17,9 @@ use std::time::{Duration, Instant};
 /// Returns the snapshots of all cameras; called from several threads.
 pub type Cameras = Arc<dyn Fn() -> Vec<Camera> + Send + Sync>;
 
+/// Called with a sample.
+pub type OnSample = dyn Fn(&Sample) + Send;
+
 /// How samples are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Print {
@@ -103,6 +106,8 @@ pub struct Options {
     pub every: Duration,
     /// Above this CPU usage of the machine, percent, there's a warning.
     pub cpu_warning: f64,
+    /// Called with each sample, on the monitor's thread.
+    pub on_sample: Option<Box<OnSample>>,
     /// Where samples are printed, and how.
     pub print: Option<(Print, Box<dyn Write + Send>)>,
     /// The folder of the socket for `gst-trt monitor`; [`socket::folder`] unless in tests.
@@ -137,7 +142,7 @@ impl Watch {
         let sampler = Sampler::new(options.cpu_warning, false);
         let thread = {
             let (shared, board) = (shared.clone(), board.clone());
-            let run = move || shared.run(sampler, &board, options.every, options.print, socket);
+            let run = move || shared.run(sampler, &board, options.every, options.on_sample, options.print, socket);
             std::thread::Builder::new().name("monitor".into()).spawn(run)
         };
         let thread = thread.map_err(|error| {
@@ -168,6 +173,7 @@ impl Shared {
         mut sampler: Sampler,
         board: &Board,
         every: Duration,
+        on_sample: Option<Box<OnSample>>,
         mut print: Option<(Print, Box<dyn Write + Send>)>,
         mut socket: Option<socket::Server>,
     ) {
@@ -176,6 +182,7 @@ impl Shared {
             // A late sample isn't caught up on.
             next = (next + every).max(Instant::now());
             let sample = sampler.sample((board.cameras)());
+            on_sample.iter().for_each(|on_sample| on_sample(&sample));
             if let Some((format, to)) = &mut print
                 && format.write(&sample, to).is_err()
             {
@@ -237,6 +244,7 @@ mod tests {
         let options = Options {
             every: Duration::from_millis(50),
             cpu_warning: 1000.0,
+            on_sample: None,
             print: Some((Print::JsonLines, Box::new(Lines(send)))),
             socket: Some(folder.clone()),
         };

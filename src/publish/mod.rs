@@ -32,6 +32,7 @@ mod write_lock;
 pub use event::{Moment, write_event, write_event_line, write_totals_line};
 pub use format::{deepstream, protobuf};
 pub use gate::{Gate, Lease, Passage};
+pub(crate) use json::iso8601;
 pub use kafka::Entry as KafkaEntry;
 pub use line::{Frame, write_line};
 pub use location::{Cluster, Location};

@@ -9,8 +9,10 @@
 //!    then the next frame with it is taken, and if it disappears before, that is reported and counted.
 //! 4. The space on disk is bounded ([`Store`]): the oldest files are removed.
 //!
-//! Frames in GPU memory are downloaded, here and nowhere else, only those that are recorded, and only if pictures or
-//! segments are configured: 3 MB for a frame of 1080p.
+//! [`Stills`] makes single pictures for clients, by the same pipeline.
+//!
+//! Frames in GPU memory are downloaded, here and nowhere else, only those that are recorded or that a client asks for: 3 MB
+//! for a frame of 1080p.
 
 mod appearance;
 mod clock;
@@ -22,6 +24,7 @@ mod pictures;
 mod queue;
 mod recorder;
 mod session;
+mod still;
 mod store;
 mod videos;
 
@@ -30,6 +33,7 @@ pub use failures::Failures;
 pub use mp4::has_frames;
 pub use output_thread::Say;
 pub use recorder::{Counts, Recorder, Settings, open};
+pub use still::{Look, Stills};
 pub use store::{Kind, Limits, Store, text as time_text};
 
 use std::sync::LazyLock;

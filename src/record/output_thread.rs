@@ -4,7 +4,7 @@ use super::CAT;
 use super::failures::Failures;
 use super::gate::Want;
 use super::queue::Queue;
-use super::session::{Event, Session};
+use super::session::{Event, Session, size};
 use crate::error::{Error, ErrorKind};
 use crate::gst_cuda::SharedContext;
 use crate::meta::Record;
@@ -216,7 +216,12 @@ impl Inner {
             }
         };
         gst::debug!(CAT, "{}: a recording of {caps} begins", self.output.name());
-        match Session::start(&self.output, caps, self.gpu.as_ref(), listen) {
+        let elements = size(caps).map(|(width, height)| self.output.elements(width, height));
+        let connect = |pipeline: &gst::Pipeline| self.output.clone().connect(pipeline);
+        let session = elements
+            .ok_or_else(|| Error::new(ErrorKind::Failed, format!("{caps} has no size")))
+            .and_then(|elements| Session::start(true, &elements, caps, self.gpu.as_ref(), connect, listen));
+        match session {
             Ok(session) => Some(session),
             Err(error) => {
                 self.state.lock().failed.get_or_insert(error.message);

@@ -1,6 +1,5 @@
 //! A pipeline that draws frames of one format and passes them to an output.
 
-use super::output_thread::Output;
 use crate::error::{Error, ErrorKind};
 use crate::gst_cuda::SharedContext;
 use crate::meta::{self, Record};
@@ -37,23 +36,25 @@ pub enum Event<'a> {
 }
 
 impl Session {
-    /// Starts a pipeline for frames of these caps.
+    /// Starts a pipeline for frames of these caps, which draws what was found in them if `is_drawn`, and ends in `elements`;
+    /// `connect` gets it before it starts.
     ///
     /// # Errors
     /// An element is missing or doesn't start.
     pub fn start(
-        output: &Arc<dyn Output>,
+        is_drawn: bool,
+        elements: &str,
         caps: &gst::Caps,
         gpu: Option<&SharedContext>,
+        connect: impl FnOnce(&gst::Pipeline),
         listen: impl Fn(Event<'_>) + Send + Sync + 'static,
     ) -> Result<Self, Error> {
         let failed = |text: String| Error::new(ErrorKind::Failed, text);
-        let (width, height) = size(caps).ok_or_else(|| failed(format!("{caps} has no size")))?;
         let download = gpu.map_or("", |_| "cudadownload ! video/x-raw ! ");
+        let draw = if is_drawn { "trtoverlay name=draw ! " } else { "" };
         let text = format!(
             "appsrc name=frames is-live=true format=time max-buffers=1 max-bytes=0 max-time=0 ! {download}videoconvert ! \
-             trtoverlay name=draw ! {}",
-            output.elements(width, height)
+             {draw}{elements}"
         );
         let made = gst::parse::launch_full(&text, None, gst::ParseFlags::FATAL_ERRORS);
         let made = made.map_err(|error| failed(error.message().to_owned()))?;
@@ -71,8 +72,10 @@ impl Session {
             pipeline: pipeline.clone(),
         };
         session.source.set_property("caps", caps);
-        session.keep_record(&element("draw")?);
-        output.clone().connect(&pipeline);
+        if is_drawn {
+            session.keep_record(&element("draw")?);
+        }
+        connect(&pipeline);
         let listen = Arc::new(listen);
         session.watch_source(listen.clone());
         if let Some(bus) = pipeline.bus() {

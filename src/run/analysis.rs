@@ -60,6 +60,7 @@ impl Analysis {
             }
             gst::PadProbeReturn::Ok
         });
+        tracker.ends_at(&end);
         let entry = memory.static_pad("sink").ok_or_else(missing)?;
         Ok(Self { pipeline, entry, pictures, end, clips, start_guard: StartGuard::default() })
     }
@@ -96,7 +97,7 @@ fn caps(decoder: Decoder) -> gst::Caps {
 fn queue(setup: &CameraSetup, tracker: &Arc<FrameTracker>) -> Result<gst::Element, Error> {
     let queue = make("queue", "pictures")?;
     let most = setup.picture_queue;
-    let recorded = setup.recording.as_ref().map_or(0, record::Settings::held_frames);
+    let held = setup.recording.as_ref().map_or(0, record::Settings::held_frames) + tracker.held_frames();
     queue.set_property("max-size-buffers", most);
     queue.set_property("max-size-bytes", setup.picture_memory.unwrap_or(0));
     queue.set_property("max-size-time", 0_u64);
@@ -122,7 +123,7 @@ fn queue(setup: &CameraSetup, tracker: &Arc<FrameTracker>) -> Result<gst::Elemen
             if let Some(query) = info.query_mut()
                 && let gst::QueryViewMut::Allocation(query) = query.view_mut()
             {
-                answer_allocation(query, (most + recorded) as usize, None);
+                answer_allocation(query, (most + held) as usize, None);
             }
             gst::PadProbeReturn::Ok
         });

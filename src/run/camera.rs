@@ -124,6 +124,7 @@ impl Camera {
             gpu: Arc::default(),
         };
         gst::info!(CAT, "{}: {:?}", this.setup.name, this.state());
+        this.tracker.is_set_up(&this.setup);
         this.show();
         this.act(actions);
         this
@@ -296,6 +297,7 @@ impl Camera {
     /// files has changed.
     pub fn change(&mut self, setup: CameraSetup, changed: Vec<NewOptions>) {
         self.setup = Arc::new(setup);
+        self.tracker.is_set_up(&self.setup);
         let Some(analysis) = &self.analysis else { return };
         let (setup, reporter) = (self.setup.clone(), self.reporter.clone());
         // Loading a model may take time.

@@ -5,6 +5,8 @@ use super::channel::Reporter;
 use super::frame_intervals::FrameIntervals;
 use super::lifecycle::{Event, Patience};
 use super::meters::CountingElements;
+use super::setup::CameraSetup;
+use super::view::{HELD_FRAMES, View};
 use crate::infer::nanoseconds;
 use crate::meta;
 use crate::monitor::Meter;
@@ -20,6 +22,8 @@ use std::time::{Duration, Instant};
 pub struct FrameTracker {
     meter: Arc<Meter>,
     elements: CountingElements,
+    /// Where clients may look at the camera.
+    view: Option<Arc<View>>,
     start: Instant,
     /// The arrival times of pictures in flight, by PTS; oldest first.
     arrivals: Mutex<VecDeque<(gst::ClockTime, Instant)>>,
@@ -50,10 +54,11 @@ const MOST_UNDECODED: u32 = 32;
 const MOST_ARRIVALS: usize = 512;
 
 impl FrameTracker {
-    pub fn new(meter: Arc<Meter>, elements: CountingElements) -> Self {
+    pub fn new(meter: Arc<Meter>, elements: CountingElements, view: Option<Arc<View>>) -> Self {
         Self {
             meter,
             elements,
+            view,
             start: Instant::now(),
             arrivals: Mutex::default(),
             came: AtomicU64::new(0),
@@ -75,6 +80,21 @@ impl FrameTracker {
     /// Some of these elements count what is to be shown.
     pub fn follows(&self, elements: impl Iterator<Item = gst::Element>) {
         self.elements.follow(elements);
+    }
+
+    /// Records how the camera is set up now.
+    pub fn is_set_up(&self, setup: &Arc<CameraSetup>) {
+        self.view.iter().for_each(|view| view.is_set_up(setup));
+    }
+
+    /// Another pipeline was made, whose frames end at this pad.
+    pub fn ends_at(&self, end: &gst::Pad) {
+        self.view.iter().for_each(|view| view.ends_at(end));
+    }
+
+    /// The most frames that those who look at the camera hold.
+    pub fn held_frames(&self) -> u32 {
+        self.view.as_ref().map_or(0, |_| HELD_FRAMES)
     }
 
     /// Counts what outputs have dropped since the last call.
@@ -177,7 +197,11 @@ impl FrameTracker {
         if !self.shown.swap(true, Ordering::SeqCst) {
             self.log("first picture out of the models");
         }
-        let objects = meta::record(buffer).map_or(0, |record| record.objects.len() as u64);
+        let record = meta::record(buffer);
+        let objects = record.as_ref().map_or(0, |record| record.objects.len() as u64);
+        if let (Some(view), Some(record)) = (&self.view, &record) {
+            view.note(&record.events);
+        }
         let latency = buffer.pts().and_then(|pts| self.take_arrival(pts)).map_or(Duration::ZERO, |at| at.elapsed());
         gst::trace!(
             CAT,
@@ -227,7 +251,7 @@ mod tests {
 
     #[test]
     fn pictures_are_found_by_their_time_in_whatever_order_they_were_coded() {
-        let tracker = FrameTracker::new(Arc::new(Meter::new("door")), CountingElements::default());
+        let tracker = FrameTracker::new(Arc::new(Meter::new("door")), CountingElements::default(), None);
         for seconds in [1, 3, 2, 4] {
             tracker.arrived(Some(ClockTime::from_seconds(seconds)));
         }
@@ -246,7 +270,7 @@ mod tests {
     #[test]
     fn a_silence_that_is_accounted_for_is_none() {
         const LONGEST: Duration = Duration::from_secs(60);
-        let tracker = FrameTracker::new(Arc::new(Meter::new("door")), CountingElements::default());
+        let tracker = FrameTracker::new(Arc::new(Meter::new("door")), CountingElements::default(), None);
         tracker.opened();
         assert!(tracker.silence_left(LONGEST) <= LONGEST);
         assert_eq!(tracker.silence_left(Duration::ZERO), Duration::ZERO);
@@ -265,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_file_that_can_not_be_decoded_is_not_waited_for_without_end() {
-        let tracker = FrameTracker::new(Arc::new(Meter::new("door")), CountingElements::default());
+        let tracker = FrameTracker::new(Arc::new(Meter::new("door")), CountingElements::default(), None);
         tracker.opened();
         let minute = Duration::from_secs(60);
         (0..1000).for_each(|n| tracker.due(n * minute));
@@ -281,7 +305,7 @@ mod tests {
     #[test]
     fn a_slow_camera_s_models_are_not_taken_to_hang() {
         gst::init().unwrap();
-        let tracker = FrameTracker::new(Arc::new(Meter::new("door")), CountingElements::default());
+        let tracker = FrameTracker::new(Arc::new(Meter::new("door")), CountingElements::default(), None);
         tracker.opened();
         let (sender, _receiver) = super::super::channel::channel();
         let reporter = Reporter { camera: 1, source: Some(1), sender };

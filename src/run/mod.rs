@@ -3,7 +3,8 @@
 //! 1. A [`CameraSetup`] describes a camera's pipeline.
 //! 2. A [`Supervisor`] runs any number of them: each starts, fails, recovers and stops without affecting the others.
 //!    [`Supervisor::apply`] takes an edited list, [`Supervisor::stop`] finishes the pictures in flight and ends.
-//! 3. Each camera has a [`Meter`](crate::monitor::Meter) among [`Meters`], for monitoring.
+//! 3. Each camera has a [`Meter`](crate::monitor::Meter) among [`Meters`], for monitoring, and a [`View`] among [`Views`], for
+//!    clients that look at its frames.
 //!
 //! Nothing polls: the supervisor runs on a GLib main context, and wakes when a pipeline, a timer or a signal has news.
 //! Anything that may wait for a network, a model or a disk runs on GStreamer's threads.
@@ -29,6 +30,7 @@ mod source;
 mod start_guard;
 mod supervisor;
 mod threads;
+mod view;
 mod warm;
 
 pub use crate::backoff::Backoff;
@@ -40,6 +42,7 @@ pub use outputs::check_certificates;
 pub use plan::{cameras, patience};
 pub use setup::{CameraSetup, Decoder, FileSource, FleetRun, RtspSource, SourceSetup, TestSource, ThreadSetup};
 pub use supervisor::{Happened, OnPipeline, Options, Outcome, Supervisor};
+pub use view::{SeenEvent, View, ViewedFrame, Views};
 pub use warm::Warm;
 
 use std::sync::LazyLock;

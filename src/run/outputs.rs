@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn elements_have_what_the_outputs_say() {
         gst::init().unwrap();
-        crate::plugin_register_static().unwrap();
+        crate::register_elements().unwrap();
         let broker = Broker {
             server: Server {
                 hosts: vec![("fd00::1".into(), 8883)],

@@ -9,6 +9,7 @@ use super::lifecycle::{Event, Patience, State};
 use super::meters::Meters;
 use super::setup::CameraSetup;
 use super::threads;
+use super::view::Views;
 use crate::monitor::CameraState;
 use crate::scheduling::StartStagger;
 use gst::glib;
@@ -38,6 +39,8 @@ type OnEnd = Box<dyn FnOnce(Outcome)>;
 pub struct Options {
     /// The cameras' meters.
     pub meters: Meters,
+    /// Where clients may look at the cameras; `None`: nowhere.
+    pub views: Option<Views>,
     /// Prints a line for the operator.
     pub say: Option<Box<Say>>,
     /// Called with each pipeline before it starts.
@@ -314,7 +317,8 @@ impl Supervisor {
         };
         let (meter, outputs) = self.options.meters.of(&setup.name);
         self.say(format!("{}: starts", setup.name));
-        let tracker = FrameTracker::new(meter, outputs);
+        let view = self.options.views.as_ref().map(|views| views.of(&setup.name));
+        let tracker = FrameTracker::new(meter, outputs, view);
         let camera = Camera::start(setup, running.patience, tracker, reporter, placement, self.stagger.clone());
         self.start_made(number, &camera);
         running.cameras.insert(number, camera);
@@ -362,6 +366,7 @@ impl Supervisor {
                         // A camera that has ended stays visible in the monitor.
                         None if running.ending.is_none() && !has_ended => {
                             self.options.meters.forget(&name);
+                            self.options.views.iter().for_each(|views| views.forget(&name));
                         }
                         None => {}
                     }

@@ -13,4 +13,5 @@ mod run;
 mod tool;
 mod verify;
 mod watch;
+mod web;
 mod zones;

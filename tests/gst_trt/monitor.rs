@@ -22,6 +22,7 @@ fn watch(runtime: &Path, meter: &Arc<Meter>) -> Watch {
     let options = Options {
         every: Duration::from_millis(100),
         cpu_warning: -1.0,
+        on_sample: None,
         print: None,
         socket: Some(runtime.join("gst-tensorrt")),
     };

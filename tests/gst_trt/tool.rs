@@ -32,6 +32,22 @@ fn succeeded(output: &Output) -> String {
     text(&output.stdout)
 }
 
+/// As in `gst-trt check | head -0`.
+#[test]
+fn a_reader_that_has_gone_ends_a_command_quietly() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().to_str().unwrap();
+    for arguments in
+        [&["check"][..], &["check", "--json"], &["cache", "--engine-cache", cache, "list"], &["check", "--help"]]
+    {
+        let mut child = tool(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(text(&output.stderr), "", "{arguments:?}");
+        assert_ne!(output.status.code(), Some(101), "{arguments:?} panics");
+    }
+}
+
 #[test]
 fn check_names_what_is_missing_and_how_to_get_it() {
     let empty = tempfile::tempdir().unwrap();

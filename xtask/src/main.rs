@@ -23,6 +23,7 @@ mod programs;
 mod ptx;
 mod python;
 mod roots;
+mod scripts;
 mod soak;
 mod standin;
 mod summary;
@@ -72,6 +73,7 @@ Usage: cargo xtask TASK
   export-models         export the detectors of tests/reference/exports anew (5 GB of Python packages)
   pictures              draw the pictures of docs/models anew
   book                  make HTML of docs/ with mdBook, in target/book
+  page                  put the version of lit-html that models/models.toml names into src/web/page/vendor
   help                  print this text
 
 Environment:
@@ -99,6 +101,7 @@ enum Task {
     ExportModels,
     Pictures,
     Book,
+    Page,
 }
 
 fn parse() -> Result<Task> {
@@ -177,6 +180,7 @@ fn parse() -> Result<Task> {
         "export-models" => Task::ExportModels,
         "pictures" => Task::Pictures,
         "book" => Task::Book,
+        "page" => Task::Page,
         _ => bail!("unknown task '{task}'\n\n{HELP}"),
     })
 }
@@ -195,6 +199,7 @@ fn setup(paths: &Paths, purpose: Purpose, times: &mut Times) -> Result<()> {
     if purpose >= Purpose::Test {
         times.measure("TensorRT for tests", || tensorrt::install_for_tests(paths, &manifest))?;
         times.measure("Kafka", || kafka::install_for_tests(paths))?;
+        times.measure("axe-core", || scripts::install_for_tests(paths, &manifest))?;
         times.measure("Python packages", || python::for_tests(paths))?;
         times.measure("tools", || tools::install(paths, &tools::FOR_TESTS))?;
         times.measure("roots", || roots::make_where_possible(paths))?;
@@ -236,6 +241,7 @@ fn run() -> Result<()> {
             tools::install(&paths, &[tools::BOOK])?;
             book::build(&paths)?;
         }
+        Task::Page => scripts::vendor(&paths, &manifest::Manifest::read(&paths)?)?,
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ pub struct Manifest {
     pub library: BTreeMap<String, Asset>,
     pub tensorrt: BTreeMap<String, TensorRt>,
     pub clip: BTreeMap<String, Asset>,
+    pub script: BTreeMap<String, Asset>,
     pub model: BTreeMap<String, Model>,
 }
 
@@ -119,9 +120,8 @@ impl Manifest {
         let path = paths.root.join("models/models.toml");
         let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
         let manifest: Self = toml::from_str(&text).with_context(|| path.display().to_string())?;
-        for asset in
-            manifest.library.values().chain(manifest.clip.values()).chain(manifest.model.values().map(|m| &m.asset))
-        {
+        let assets = manifest.library.values().chain(manifest.clip.values()).chain(manifest.script.values());
+        for asset in assets.chain(manifest.model.values().map(|model| &model.asset)) {
             manifest.package(&asset.package).with_context(|| format!("{}: {}", path.display(), asset.file))?;
         }
         for (name, tensorrt) in &manifest.tensorrt {
@@ -155,7 +155,7 @@ mod tests {
         let paths = Paths::find().unwrap();
         let manifest = Manifest::read(&paths).unwrap();
         let hashes = manifest.package.values().map(|package| &package.sha256);
-        let assets = manifest.library.values().chain(manifest.clip.values());
+        let assets = manifest.library.values().chain(manifest.clip.values()).chain(manifest.script.values());
         let assets = assets.chain(manifest.model.values().map(|model| &model.asset));
         let members = assets.flat_map(|asset| asset.members.iter().chain(&asset.notices));
         let members = members.chain(manifest.tensorrt.values().flat_map(|tensorrt| &tensorrt.members));

@@ -99,7 +99,7 @@ fn done(paths: &Paths, asset: &Asset, target: &Path) {
 }
 
 /// Installs a file of a package, unless it exists already.
-fn install(paths: &Paths, manifest: &Manifest, asset: &Asset, target: &Path) -> Result<()> {
+pub fn install(paths: &Paths, manifest: &Manifest, asset: &Asset, target: &Path) -> Result<()> {
     let [member] = &asset.members[..] else { bail!("{} has {} members", asset.file, asset.members.len()) };
     if sha256_of(target)?.is_some_and(|found| found == member.sha256) {
         already(paths, target);

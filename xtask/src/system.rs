@@ -38,10 +38,16 @@ struct Requirement {
     package: &'static str,
     purpose: Purpose,
     probe: Probe,
+    /// Ubuntu has no such package: what needs it is skipped there, unless the program comes from elsewhere.
+    debian_alone: bool,
 }
 
 const fn needs(purpose: Purpose, package: &'static str, probe: Probe) -> Requirement {
-    Requirement { package, purpose, probe }
+    Requirement { package, purpose, probe, debian_alone: false }
+}
+
+const fn needs_on_debian(purpose: Purpose, package: &'static str, probe: Probe) -> Requirement {
+    Requirement { debian_alone: true, ..needs(purpose, package, probe) }
 }
 
 use Probe::{Element, File, Module, Namespace, Program, PythonModule, Starts};
@@ -75,11 +81,20 @@ const REQUIREMENTS: &[Requirement] = &[
     needs(Test, "maven", Program("mvn")),
     needs(Test, "debootstrap", Starts("debootstrap")),
     needs(Test, "debian-archive-keyring", File("/usr/share/keyrings/debian-archive-keyring.gpg")),
+    // Ubuntu's browser is a snap, which a container can't install.
+    needs_on_debian(Test, "chromium", Program("chromium")),
+    needs_on_debian(Test, "chromium-driver", Program("chromedriver")),
     needs(Soak, "buildah", Program("buildah")),
 ];
 
 /// The oldest releases with GStreamer 1.22 or newer.
 const OLDEST: [(&str, &str, u32); 2] = [("debian", "12", 12), ("ubuntu", "24.04", 24)];
+
+impl Requirement {
+    fn is_for(&self, purpose: Purpose, release: &Release) -> bool {
+        self.purpose <= purpose && !(self.debian_alone && release.id == "ubuntu")
+    }
+}
 
 impl Probe {
     fn is_met(&self) -> bool {
@@ -147,7 +162,7 @@ pub fn install(purpose: Purpose) -> Result<()> {
     if let Some(oldest) = release.too_old() {
         bail!("{} has a GStreamer older than 1.22: {} {oldest} or newer is needed", release.name, release.id);
     }
-    let needed = REQUIREMENTS.iter().filter(|requirement| requirement.purpose <= purpose);
+    let needed = REQUIREMENTS.iter().filter(|requirement| requirement.is_for(purpose, &release));
     let missing: Vec<&str> = if known {
         needed.filter(|requirement| !is_installed(requirement.package)).map(|requirement| requirement.package).collect()
     } else {
@@ -259,6 +274,19 @@ mod tests {
         assert_eq!(release("debian", "13").too_old(), None);
         assert_eq!(release("debian", "").too_old(), None);
         assert_eq!(release("arch", "").too_old(), None);
+    }
+
+    #[test]
+    fn ubuntu_is_not_asked_for_what_it_does_not_have() {
+        let names = |id: &str, purpose| -> Vec<&str> {
+            let release = Release { id: id.into(), ..Release::default() };
+            REQUIREMENTS.iter().filter(|one| one.is_for(purpose, &release)).map(|one| one.package).collect()
+        };
+        let of_browsers = ["chromium", "chromium-driver"];
+        assert!(of_browsers.iter().all(|package| names("debian", Test).contains(package)));
+        assert!(!of_browsers.iter().any(|package| names("ubuntu", Test).contains(package)));
+        assert!(!of_browsers.iter().any(|package| names("debian", Demo).contains(package)));
+        assert!(names("ubuntu", Test).contains(&"mosquitto"));
     }
 
     #[test]

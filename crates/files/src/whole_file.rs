@@ -2,7 +2,7 @@
 
 use std::fs::{File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 /// Names of files that are being written end with this, after their extension.
@@ -23,6 +23,20 @@ pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
 pub fn write_durably(path: &Path, content: &[u8]) -> io::Result<()> {
     // The rename must not reach the disk before the content.
     write_with(path, content, File::sync_all)
+}
+
+/// Like [`write_durably`], for a file that is there: it keeps its permissions, and its owner where that is permitted.
+///
+/// # Errors
+/// There is no such file, or a system call failed.
+pub fn replace_durably(path: &Path, content: &[u8]) -> io::Result<()> {
+    let before = path.metadata()?;
+    write_with(path, content, |part| {
+        // A program that isn't root may give a file to itself only.
+        let _ = std::os::unix::fs::fchown(part, Some(before.uid()), Some(before.gid()));
+        part.set_permissions(before.permissions())?;
+        part.sync_all()
+    })
 }
 
 fn write_with(path: &Path, content: &[u8], finish: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {

@@ -190,11 +190,11 @@ impl Builder {
         };
         if let Some(output) = output {
             if !passed {
-                eprintln!("{} isn't written", output.display());
+                errln!("{} isn't written", output.display());
                 return Ok(false);
             }
             write_engine(output, &engine.plan, &engine.record)?;
-            println!("{}", output.display());
+            outln!("{}", output.display());
         }
         Ok(passed)
     }
@@ -205,7 +205,7 @@ impl Builder {
         let engine = self.cached(model, settings)?;
         let done = if engine.built { "built" } else { "was in the cache" };
         let size = engine.plan.len() as f64 / 1048576.0;
-        println!(
+        outln!(
             "{}: {done}, {size:.1} MiB, {:.2} s: {}",
             model.display(),
             start.elapsed().as_secs_f64(),
@@ -220,7 +220,7 @@ impl Builder {
         let control = BuildControl {
             cancel: Cancel::clone(&self.cancel),
             on_progress: Some(progress.on_progress()),
-            on_note: Some(Arc::new(|text| eprintln!("{text}"))),
+            on_note: Some(Arc::new(|text| errln!("{text}"))),
             ..BuildControl::default()
         };
         let engine = self.cache.get_or_build(self.library, self.gpu(), model, settings, &control);

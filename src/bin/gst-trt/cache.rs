@@ -29,7 +29,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, error::Error> {
         Command::List => list(&cache)?,
         Command::Clear => {
             let (engines, bytes) = cache.clear()?;
-            println!("{engines} engines deleted, {:.1} MiB", mib(bytes));
+            outln!("{engines} engines deleted, {:.1} MiB", mib(bytes));
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -39,12 +39,12 @@ fn list(cache: &EngineCache) -> Result<(), error::Error> {
     let engines = cache.list()?;
     for engine in &engines {
         let days = engine.last_used.elapsed().unwrap_or_default().as_secs() / 86_400;
-        println!("{}  {:.1} MiB, used {days} days ago", engine.path.display(), mib(engine.size));
+        outln!("{}  {:.1} MiB, used {days} days ago", engine.path.display(), mib(engine.size));
         match &engine.record {
             Some(record) => {
                 let facts = &record.facts;
                 let gpu = facts.gpu.as_ref().map_or("no GPU", |gpu| &gpu.name);
-                println!(
+                outln!(
                     "  {}, {}, {gpu}, {:?}, batch {}",
                     record.model.display(),
                     facts.tensorrt,
@@ -52,11 +52,11 @@ fn list(cache: &EngineCache) -> Result<(), error::Error> {
                     facts.batch_size
                 );
             }
-            None => println!("  damaged: built again when it's needed"),
+            None => outln!("  damaged: built again when it's needed"),
         }
     }
     let total = engines.iter().map(|engine| engine.size).sum();
-    println!("{} engines, {:.1} MiB in {}", engines.len(), mib(total), cache.folder().display());
+    outln!("{} engines, {:.1} MiB in {}", engines.len(), mib(total), cache.folder().display());
     Ok(())
 }
 

@@ -1,9 +1,8 @@
 //! `gst-trt check`: checks the GPU side of the machine, and whether a configuration can run here.
 
-use gsttensorrt::check::{self, Check, Probe, Request, Verdict};
-use gsttensorrt::config::{self, Finding, Findings, Overrides, Pipeline, Plan, Severity};
+use gsttensorrt::check::{self, Check, Probe, Report, Verdict};
+use gsttensorrt::config::{self, Findings, Overrides, Severity};
 use gsttensorrt::error;
-use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -27,85 +26,33 @@ pub struct Arguments {
     library: Option<PathBuf>,
 }
 
-#[derive(Serialize)]
-struct Report {
-    ok: bool,
-    checks: Vec<Check>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    config: Option<ConfigReport>,
-}
-
-#[derive(Serialize)]
-struct ConfigReport {
-    file: PathBuf,
-    /// `gpu` or `cpu`; null: the file doesn't say.
-    pipeline: Option<&'static str>,
-    /// Names.
-    cameras: Vec<String>,
-    findings: Vec<Finding>,
-}
-
 pub fn run(arguments: &Arguments) -> Result<ExitCode, error::Error> {
     let report = match &arguments.config {
-        None => machine_report(arguments),
+        None => Report::of_machine(arguments.library.as_deref()),
         Some(file) => {
-            let (plan, findings) = match config::load(file, &Overrides::new(&arguments.set)) {
-                Ok(loaded) => (Some(loaded.plan), loaded.findings),
-                Err(findings) => (None, findings),
-            };
+            let loaded = config::load(file, &Overrides::new(&arguments.set));
             if !arguments.json {
-                print_findings(&findings);
+                // What takes longer comes after these.
+                print_findings(loaded.as_ref().map_or_else(|findings| findings, |loaded| &loaded.findings));
             }
-            config_report(arguments, plan.as_ref(), findings)
+            let ask: &Probe = &check::ask_camera;
+            Report::of_config(loaded, arguments.library.as_deref(), (!arguments.no_probe).then_some(ask))
         }
     };
     let ok = report.ok;
     if arguments.json {
         let text = serde_json::to_string_pretty(&report);
-        println!("{}", text.map_err(|error| error::Error::new(error::ErrorKind::Failed, error.to_string()))?);
+        outln!("{}", text.map_err(|error| error::Error::new(error::ErrorKind::Failed, error.to_string()))?);
     } else {
         report.checks.iter().for_each(print);
-        println!("{}", summary(&report));
+        outln!("{}", summary(&report));
     }
     Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn machine_report(arguments: &Arguments) -> Report {
-    let checks = check::machine(arguments.library.as_deref());
-    Report { ok: nothing_is_missing(&checks), checks, config: None }
-}
-
-fn config_report(arguments: &Arguments, plan: Option<&Plan>, findings: Findings) -> Report {
-    let mut checks = Vec::new();
-    let library = arguments.library.as_deref().or(plan.and_then(|plan| plan.tensorrt_library.as_deref()));
-    // The CPU pipeline doesn't depend on the GPU.
-    if findings.pipeline == Some(Pipeline::UnifiedGpu) {
-        checks.extend(check::machine(library));
-    }
-    if let Some(plan) = plan {
-        let ask: &Probe = &check::ask_camera;
-        let probe = (!arguments.no_probe).then_some(ask);
-        checks.extend(check::plan(plan, &Request { probe, library, config: &findings.file }));
-    }
-    let config = ConfigReport {
-        pipeline: findings.pipeline.map(|pipeline| match pipeline {
-            Pipeline::UnifiedGpu => "gpu",
-            Pipeline::Cpu => "cpu",
-        }),
-        cameras: plan.iter().flat_map(|plan| &plan.cameras).map(|camera| camera.name.clone()).collect(),
-        file: findings.file,
-        findings: findings.list,
-    };
-    Report { ok: plan.is_some() && nothing_is_missing(&checks), checks, config: Some(config) }
-}
-
-fn nothing_is_missing(checks: &[Check]) -> bool {
-    checks.iter().all(|check| check.verdict != Verdict::Missing)
-}
-
 fn print_findings(findings: &Findings) {
     if !findings.list.is_empty() {
-        println!("{findings}");
+        outln!("{findings}");
     }
 }
 
@@ -116,9 +63,9 @@ fn print(check: &Check) {
         Verdict::Missing => "missing",
         Verdict::Unknown => "unknown",
     };
-    println!("{mark}  {}: {}", check.name, check.found);
+    outln!("{mark}  {}: {}", check.name, check.found);
     if let Some(remedy) = &check.remedy {
-        println!("         {remedy}");
+        outln!("         {remedy}");
     }
 }
 

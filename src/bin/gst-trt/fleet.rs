@@ -181,7 +181,7 @@ fn apply(config: &Path, place: &Place, partitions: Option<i32>, respread: bool) 
     let (shared, findings) = config::split(config, &text)
         .map_err(|findings| invalid(format!("the configuration is invalid:\n{findings}")))?;
     for finding in findings.list.iter().filter(|finding| finding.severity < Severity::Notice) {
-        eprintln!("gst-trt: {}", findings.line(finding));
+        errln!("gst-trt: {}", findings.line(finding));
     }
     fleet::apply(&place.cluster()?, &shared, partitions, respread)
 }
@@ -207,7 +207,7 @@ impl<'a> From<&'a Applied> for Report<'a> {
 
 fn tell(applied: &Applied, wanted: Option<i32>) {
     for strange in &applied.strange {
-        eprintln!("gst-trt: warning: a record that is no camera: {strange}; gst-trt fleet remove removes it");
+        errln!("gst-trt: warning: a record that is no camera: {strange}; gst-trt fleet remove removes it");
     }
     if applied.is_nothing() {
         print("nothing has changed, nothing was written\n");
@@ -226,10 +226,11 @@ fn tell(applied: &Applied, wanted: Option<i32>) {
     }
     let few = usize::try_from(applied.partitions).is_ok_and(|partitions| applied.cameras < partitions);
     if few && wanted.is_none() && !applied.added.is_empty() {
-        eprintln!(
+        errln!(
             "gst-trt: notice: {} cameras are in {} partitions, and hosts share out partitions: with no more partitions than \
              cameras each host gets the same number of cameras (--partitions, for a new fleet)",
-            applied.cameras, applied.partitions
+            applied.cameras,
+            applied.partitions
         );
     }
 }

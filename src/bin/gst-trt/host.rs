@@ -8,6 +8,7 @@ use gsttensorrt::error::{Error, ErrorKind};
 use gsttensorrt::fleet::{Cluster, HostOptions, HostProcess, Probes, Settings};
 use gsttensorrt::monitor::Health;
 use gsttensorrt::run::{Meters, Warm};
+use gsttensorrt::web::CamerasFrom;
 use signal_hook::consts::{SIGHUP, SIGUSR1};
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -58,7 +59,11 @@ pub fn run(address: &str, arguments: &Arguments) -> Result<ExitCode, Error> {
     let (loaded, models) = loaded.map_err(|findings| failed(format!("the configuration is invalid:\n{findings}")))?;
     let plan = loaded.plan;
     prepare(&plan)?;
-    let watching = serving.watch(&arguments.watch, &plan, say)?;
+    let web = arguments.web.prepare()?;
+    let history = web.as_ref().map(|web| web.history.clone());
+    let watching = serving.watch(&arguments.watch, &plan, history, say)?;
+    let views = web.as_ref().map(|web| web.views.clone());
+    let _page = web.map(|web| web.start(meters.clone(), CamerasFrom::Fleet)).transpose()?;
     // Cameras that are given to this host are dark until they play here: nothing else may have to be opened then.
     probes.wait_for("it opens models");
     let warm = Warm::open(&plan, &models)?;
@@ -70,6 +75,7 @@ pub fn run(address: &str, arguments: &Arguments) -> Result<ExitCode, Error> {
         capacity: arguments.host.max_cameras.map(|most| most as usize),
         overrides,
         meters,
+        views,
         say: Rc::new(say),
         on_pipeline: profiled(&watching),
         sample: Box::new(watching.last()),

@@ -1,6 +1,9 @@
 //! The operators' tool: checks the machine, builds engines ahead of time, runs cameras, monitors them, manages the
 //! engine cache, and measures.
 
+#[macro_use]
+mod print;
+
 mod bench;
 mod build;
 mod cache;
@@ -13,6 +16,7 @@ mod progress;
 mod reading;
 mod run;
 mod watch;
+mod web;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
@@ -47,7 +51,7 @@ enum Command {
 
 fn main() -> ExitCode {
     if let Err(error) = gst::init() {
-        eprintln!("gst-trt: GStreamer doesn't start: {error}");
+        errln!("gst-trt: GStreamer doesn't start: {error}");
         return ExitCode::FAILURE;
     }
     gsttensorrt::listen_to_tensorrt();
@@ -62,7 +66,7 @@ fn main() -> ExitCode {
         Command::Generate(arguments) => generate::run(&arguments, Arguments::command()),
     };
     done.unwrap_or_else(|error| {
-        eprintln!("gst-trt: {error}");
+        errln!("gst-trt: {error}");
         ExitCode::FAILURE
     })
 }

@@ -58,7 +58,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
     if let Some((pid, reader)) = connect(arguments)? {
         print_all(print, reader.take(most))?;
         if arguments.count.is_none() {
-            eprintln!("gst-trt run, process {pid}, has ended");
+            errln!("gst-trt run, process {pid}, has ended");
         }
     } else {
         let mut sampler = Sampler::new(arguments.cpu_warning, true);
@@ -82,7 +82,7 @@ fn connect(arguments: &Arguments) -> Result<Option<(u32, socket::Reader)>, Error
     let list = || running.iter().map(|(pid, _)| pid.to_string()).collect::<Vec<_>>().join(", ");
     let (pid, path) = match (arguments.pid, &running[..]) {
         (None, []) => {
-            eprintln!("no gst-trt run in {}: watching the machine and its GPUs only", folder.display());
+            errln!("no gst-trt run in {}: watching the machine and its GPUs only", folder.display());
             return Ok(None);
         }
         (None, [one]) => one.clone(),

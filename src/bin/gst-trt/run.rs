@@ -4,18 +4,22 @@
 
 use crate::host;
 use crate::watch::{WatchArguments, Watching};
+use crate::web::{self, Waiting, WebArguments};
+use files::digest::Stamp;
+use futures_channel::mpsc::UnboundedReceiver;
 use futures_util::StreamExt;
 use gio::prelude::*;
 use gst::glib;
-use gsttensorrt::config::{self, Findings, Loaded, Overrides, Plan, Severity};
+use gsttensorrt::config::{Findings, Loaded, Plan, Severity};
 use gsttensorrt::error::{Error, ErrorKind};
 use gsttensorrt::monitor::{Health, set_log_level};
 use gsttensorrt::run::{self, CameraSetup, Commands, Meters, Options, Outcome, Supervisor};
+use gsttensorrt::web::{CamerasFrom, ConfigFile};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 use std::cell::RefCell;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
@@ -38,24 +42,17 @@ pub struct Arguments {
     pub host: host::HostArguments,
     #[command(flatten)]
     pub watch: WatchArguments,
+    #[command(flatten)]
+    pub web: WebArguments,
 }
 
-/// The configuration's file and overrides, to read it each time.
-#[derive(Clone)]
-struct ConfigSource {
-    config: PathBuf,
-    set: Vec<String>,
-}
-
-impl ConfigSource {
-    /// Reads the file as it is now, and prints its warnings.
-    fn read(&self) -> Result<Loaded, Findings> {
-        let loaded = config::load(&self.config, &Overrides::new(&self.set))?;
-        for finding in loaded.findings.list.iter().filter(|finding| finding.severity < Severity::Notice) {
-            say(&loaded.findings.line(finding));
-        }
-        Ok(loaded)
+/// Reads the file as it is now, and prints its warnings.
+fn read(file: &ConfigFile) -> Result<Loaded, Findings> {
+    let loaded = file.load()?;
+    for finding in loaded.findings.list.iter().filter(|finding| finding.severity < Severity::Notice) {
+        say(&loaded.findings.line(finding));
     }
+    Ok(loaded)
 }
 
 /// The file is read this long after the last change of a series: editors write in several steps.
@@ -72,24 +69,34 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
         return host::run(address, arguments);
     }
     let failed = |text: String| Error::new(ErrorKind::Setting, text);
-    let source = ConfigSource { config: arguments.config.clone(), set: arguments.set.clone() };
-    let plan = source.read().map_err(|findings| failed(format!("the configuration is invalid:\n{findings}")))?.plan;
+    let file = ConfigFile::new(arguments.config.clone(), arguments.set.clone());
+    let web = arguments.web.prepare()?;
+    let plan = read(&file).map_err(|findings| failed(format!("the configuration is invalid:\n{findings}")))?.plan;
     prepare(&plan)?;
     let cameras = run::cameras(&plan, |_| None)?;
     let meters = Meters::default();
-    let watching = Watching::start(&arguments.watch, &plan, &meters, Health::default(), say)?;
+    let history = web.as_ref().map(|web| web.history.clone());
+    let watching = Watching::start(&arguments.watch, &plan, &meters, history, Health::default(), say)?;
+    let (reload, reloads) = web::reload();
+    let views = web.as_ref().map(|web| web.views.clone());
+    let from = CamerasFrom::File(file.clone(), reload);
+    let _page = web.map(|web| web.start(meters.clone(), from)).transpose()?;
     let ending = Ending::default();
     let on_pipeline = profiled(&watching);
-    let options = Options { meters, say: Some(Box::new(say)), on_pipeline, ..Options::default() };
+    // Cameras can be added by the page's API, and the page shows why none runs.
+    let stays = views.is_some();
+    let options = Options { meters, views, say: Some(Box::new(say)), on_pipeline, stays, ..Options::default() };
     let supervisor = Supervisor::start(cameras, run::patience(&plan), options, ending.callback());
     let mut commands = Commands::start(&supervisor, say);
     commands.apply(&plan.cameras);
-    let reader: Reader = Rc::new(reader(&source, &supervisor, commands));
+    let seen = Seen::default();
+    let reader: Reader = Rc::new(reader(&file, &supervisor, commands, &seen));
+    answer_reloads(reloads, reader.clone());
     let (read, supervised) = (reader.clone(), Rc::downgrade(&supervisor));
     on_signals(move |signal| match supervised.upgrade() {
         Some(supervisor) if signal == SIGHUP => {
             supervisor.reopen_outputs();
-            read();
+            let _ = read();
         }
         Some(supervisor) if signal == SIGUSR1 => supervisor.record_clips(None, "signal", None),
         Some(supervisor) => {
@@ -98,7 +105,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Error> {
         }
         None => {}
     })?;
-    let _changes = follow(&source, &reader);
+    let _changes = follow(file.path(), &reader, &seen);
     let outcome = ending.wait();
     watching.finish(say);
     Ok(conclude(outcome))
@@ -109,8 +116,7 @@ pub fn prepare(plan: &Plan) -> Result<(), Error> {
     if let Some(library) = &plan.tensorrt_library {
         Library::choose(library);
     }
-    gsttensorrt::plugin_register_static()
-        .map_err(|error| Error::new(ErrorKind::Setting, format!("no elements: {error}")))
+    gsttensorrt::register_elements().map_err(|error| Error::new(ErrorKind::Setting, format!("no elements: {error}")))
 }
 
 /// How the cameras have ended, for which the main loop is run.
@@ -176,8 +182,11 @@ pub fn conclude(outcome: Option<Outcome>) -> ExitCode {
     }
 }
 
-/// Reads the configuration again.
-type Reader = Rc<dyn Fn()>;
+/// Reads the configuration again, and reports it if that fails.
+type Reader = Rc<dyn Fn() -> Result<(), String>>;
+
+/// The file as it was when it was last read.
+type Seen = Rc<RefCell<Option<Stamp>>>;
 
 /// Calls `handle` on the main context with each signal: SIGTERM and SIGINT to stop, SIGHUP, SIGUSR1.
 pub fn on_signals(handle: impl Fn(i32) + 'static) -> Result<(), Error> {
@@ -196,13 +205,20 @@ pub fn on_signals(handle: impl Fn(i32) + 'static) -> Result<(), Error> {
 }
 
 /// Returns a function that reads the file again, and applies it to the supervisor. An invalid file changes nothing.
-fn reader(source: &ConfigSource, supervisor: &Rc<Supervisor>, commands: Commands) -> impl Fn() + use<> {
+fn reader(
+    source: &ConfigFile,
+    supervisor: &Rc<Supervisor>,
+    commands: Commands,
+    seen: &Seen,
+) -> impl Fn() -> Result<(), String> + use<> {
     let (source, supervisor, commands) = (source.clone(), Rc::downgrade(supervisor), RefCell::new(commands));
+    let seen = seen.clone();
     move || {
-        let Some(supervisor) = supervisor.upgrade() else { return };
-        let file = source.config.display();
+        seen.replace(Stamp::of(source.path()).ok());
+        let supervisor = supervisor.upgrade().ok_or("the run has ended")?;
+        let file = source.path().display();
         let apply = || -> Result<(), String> {
-            let plan = source.read().map_err(|findings| findings.to_string())?.plan;
+            let plan = read(&source).map_err(|findings| findings.to_string())?.plan;
             run::check_certificates(&plan).map_err(|error| error.to_string())?;
             let kept = |camera: &str| supervisor.gpu_of(camera);
             let cameras = run::cameras(&plan, kept).map_err(|error| error.to_string())?;
@@ -212,33 +228,44 @@ fn reader(source: &ConfigSource, supervisor: &Rc<Supervisor>, commands: Commands
             commands.borrow_mut().apply(&plan.cameras);
             Ok(())
         };
-        if let Err(text) = apply() {
-            say(&format!("{file} wasn't applied:\n{text}"));
-        }
+        apply().inspect_err(|text| say(&format!("{file} wasn't applied:\n{text}")))
     }
 }
 
-/// Watches the file, and reads it again when it has changed.
-fn follow(source: &ConfigSource, reader: &Reader) -> Option<gio::FileMonitor> {
-    let file = gio::File::for_path(&source.config);
+/// Reads the configuration again when the web page has changed it.
+fn answer_reloads(mut reloads: UnboundedReceiver<Waiting>, read: Reader) {
+    glib::MainContext::ref_thread_default().spawn_local(async move {
+        while let Some(waiting) = reloads.next().await {
+            // A client may have gone meanwhile.
+            let _ = waiting.send(read());
+        }
+    });
+}
+
+/// Watches the file, and reads it again when it has changed since it was last read: the web page may have changed it.
+fn follow(path: &Path, reader: &Reader, seen: &Seen) -> Option<gio::FileMonitor> {
+    let file = gio::File::for_path(path);
     // This also detects that the file is replaced by another, as editors do.
     let monitor = match file.monitor_file(gio::FileMonitorFlags::WATCH_MOVES, gio::Cancellable::NONE) {
         Ok(monitor) => monitor,
         Err(error) => {
-            say(&format!("{} can't be watched ({error}); SIGHUP has it read again", source.config.display()));
+            say(&format!("{} can't be watched ({error}); SIGHUP has it read again", path.display()));
             return None;
         }
     };
-    let read = reader.clone();
+    let (read, seen, path) = (reader.clone(), seen.clone(), path.to_owned());
     let due: Rc<RefCell<Option<glib::JoinHandle<()>>>> = Rc::default();
     monitor.connect_changed(move |_, _, _, event| {
         if matches!(event, gio::FileMonitorEvent::AttributeChanged | gio::FileMonitorEvent::Deleted) {
             return;
         }
-        let read = read.clone();
+        let (read, seen, path) = (read.clone(), seen.clone(), path.clone());
         let later = glib::MainContext::ref_thread_default().spawn_local(async move {
             glib::timeout_future(SETTLE).await;
-            read();
+            let now = Stamp::of(&path).ok();
+            if now.is_none() || *seen.borrow() != now {
+                let _ = read();
+            }
         });
         if let Some(before) = due.replace(Some(later)) {
             before.abort();

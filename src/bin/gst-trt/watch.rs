@@ -3,8 +3,9 @@
 use gsttensorrt::config::{LinesTarget, Plan};
 use gsttensorrt::error::Error;
 use gsttensorrt::monitor::metrics::Server;
-use gsttensorrt::monitor::{Board, Health, Options, Print, Profiler, Sample, Watch, set_log_level, socket};
+use gsttensorrt::monitor::{Board, Health, OnSample, Options, Print, Profiler, Sample, Watch, set_log_level, socket};
 use gsttensorrt::run::Meters;
+use gsttensorrt::web::History;
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -57,11 +58,17 @@ impl Serving {
         Ok(())
     }
 
-    /// Watches as the plan says. `say` takes lines for the operator.
+    /// Watches as the plan says. `history` gets what is measured; `say` takes lines for the operator.
     ///
     /// # Errors
     /// The metrics' address can't be bound.
-    pub fn watch(mut self, arguments: &WatchArguments, plan: &Plan, say: impl Fn(&str)) -> Result<Watching, Error> {
+    pub fn watch(
+        mut self,
+        arguments: &WatchArguments,
+        plan: &Plan,
+        history: Option<History>,
+        say: impl Fn(&str),
+    ) -> Result<Watching, Error> {
         set_log_level(plan.monitoring.log_level.gst());
         if let (None, Some(address)) = (&self.server, plan.monitoring.metrics) {
             self.serve(address, &say)?;
@@ -70,6 +77,7 @@ impl Serving {
         let options = Options {
             every: plan.monitoring.every,
             cpu_warning: plan.monitoring.cpu_warning,
+            on_sample: history.map(|history| Box::new(move |sample: &Sample| history.add(sample)) as Box<OnSample>),
             print: arguments.monitor.then(|| printer(objects_on_stdout)),
             socket: Some(socket::folder()),
         };
@@ -91,7 +99,7 @@ pub struct Watching {
 }
 
 impl Watching {
-    /// Starts monitoring. `say` takes lines for the operator.
+    /// Starts monitoring. `history` gets what is measured; `say` takes lines for the operator.
     ///
     /// # Errors
     /// The metrics' address can't be bound.
@@ -99,10 +107,11 @@ impl Watching {
         arguments: &WatchArguments,
         plan: &Plan,
         meters: &Meters,
+        history: Option<History>,
         health: Health,
         say: impl Fn(&str),
     ) -> Result<Self, Error> {
-        Serving::start(arguments, meters, health, &say)?.watch(arguments, plan, say)
+        Serving::start(arguments, meters, health, &say)?.watch(arguments, plan, history, say)
     }
 
     /// Returns the last sample.
@@ -119,7 +128,7 @@ impl Watching {
     /// Writes the profile. `say` takes lines for the operator.
     pub fn finish(self, say: impl Fn(&str)) {
         let Some((profiler, path)) = self.profile else { return };
-        eprint!("{}", profiler.report());
+        err!("{}", profiler.report());
         if let Err(error) = profiler.write(&path) {
             say(&format!("the profile can't be written to {}: {error}", path.display()));
         }

@@ -98,7 +98,7 @@ pub fn indented(text: &str) -> String {
 /// The whole file. `onnx_runtime` is its licence, where the package carries it.
 pub fn file(paths: &Paths, crates: &str, onnx_runtime: Option<&str>) -> Result<String> {
     let read = |name: &str| fs::read_to_string(paths.root.join(name)).with_context(|| name.to_owned());
-    let fonts = |files: &str, copyright: &str, id: &str, text: &str| {
+    let part = |files: &str, copyright: &str, id: &str, text: &str| {
         format!("\nFiles: {files}\nCopyright: {copyright}\nLicense: {id}\n{}", indented(text))
     };
     let mut text = String::from(
@@ -113,13 +113,15 @@ pub fn file(paths: &Paths, crates: &str, onnx_runtime: Option<&str>) -> Result<S
     text += &in_common("Apache-2.0");
     text += "\nFiles: usr/share/gst-tensorrt/models/nanodet.onnx\nCopyright: RangiLyu\nLicense: Apache-2.0\n";
     text += &in_common("Apache-2.0");
-    text += &fonts(
+    text += &part(
         "fonts/Ubuntu-Light.ttf",
         "2011 Canonical Ltd.",
         "Ubuntu-font-1.0",
         &read("docs/ubuntu-font-licence-1.0.txt")?,
     );
-    text += &fonts("fonts/NotoEmoji.ttf", "2013 Google Inc.", "OFL-1.1", &read("docs/sil-open-font-licence-1.1.txt")?);
+    text += &part("fonts/NotoEmoji.ttf", "2013 Google Inc.", "OFL-1.1", &read("docs/sil-open-font-licence-1.1.txt")?);
+    let lit = read("src/web/page/vendor/lit-html/LICENSE")?;
+    text += &part("src/web/page/vendor/lit-html/*", "2017 Google LLC", "BSD-3-Clause", &lit);
     if let Some(licence) = onnx_runtime {
         text += "\nFiles: usr/lib/gst-tensorrt/libonnxruntime.so.*\nCopyright: Microsoft Corporation\nLicense: MIT\n";
         text += &indented(licence);

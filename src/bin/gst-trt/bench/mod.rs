@@ -107,18 +107,17 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, error::Error> {
     check(arguments)?;
     // Register before any element is created: elements and this program must use the same copy of the crate to share
     // models.
-    gsttensorrt::plugin_register_static()
-        .map_err(|error| failed(format!("the plugin can't be registered: {error}")))?;
+    gsttensorrt::register_elements().map_err(|error| failed(format!("the plugin can't be registered: {error}")))?;
     meter::register().map_err(|error| failed(format!("the meter element can't be registered: {error}")))?;
     let report = plan::measure(arguments)?;
     let json = || serde_json::to_string_pretty(&report).map_err(|error| failed(error.to_string()));
     match &arguments.json {
-        Some(file) if file.as_os_str() == "-" => println!("{}", json()?),
+        Some(file) if file.as_os_str() == "-" => outln!("{}", json()?),
         Some(file) => {
             write(file, &json()?)?;
-            print!("{}", table::table(&report));
+            out!("{}", table::table(&report));
         }
-        None => print!("{}", table::table(&report)),
+        None => out!("{}", table::table(&report)),
     }
     if let Some(file) = &arguments.plot {
         write(file, &plot::svg(&report))?;

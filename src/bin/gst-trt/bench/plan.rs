@@ -109,7 +109,7 @@ fn alone(settings: &ModelSettings) -> Result<Alone, Error> {
 }
 
 fn say(what: &str) {
-    eprintln!("  {what}");
+    errln!("  {what}");
 }
 
 impl BenchPlan<'_> {

@@ -12,16 +12,16 @@ pub fn run(file: &Path, arguments: &Arguments) -> Result<ExitCode, Error> {
     let (loaded, models) = match config::load_for_build(file, &Overrides::new(&arguments.set)) {
         Ok(loaded) => loaded,
         Err(findings) => {
-            eprintln!("{findings}");
+            errln!("{findings}");
             return Ok(ExitCode::FAILURE);
         }
     };
     if !loaded.findings.list.is_empty() {
-        eprintln!("{}", loaded.findings);
+        errln!("{}", loaded.findings);
     }
     let plan = loaded.plan;
     if plan.pipeline == Pipeline::Cpu {
-        println!("{}: the CPU pipeline runs the ONNX files as they are, there is nothing to build", file.display());
+        outln!("{}: the CPU pipeline runs the ONNX files as they are, there is nothing to build", file.display());
         return Ok(ExitCode::SUCCESS);
     }
     let mut passed = true;

@@ -163,8 +163,8 @@ fn find(
     compare: impl Fn(&BTreeSet<String>) -> Result<Comparison, Error>,
 ) -> Result<Vec<OnnxNode>, Error> {
     let name = onnx.path().display();
-    eprintln!("{name}: looking for what has to stay FP32");
-    reference.mixed(onnx, |more| Ok(compare(more)?.share()), |trial| eprintln!("{name}: {trial}"))
+    errln!("{name}: looking for what has to stay FP32");
+    reference.mixed(onnx, |more| Ok(compare(more)?.share()), |trial| errln!("{name}: {trial}"))
 }
 
 /// Writes the list beside the model, and names what is in it.
@@ -179,15 +179,15 @@ fn keep(model: &Path, nodes: &[OnnxNode], before: &Verification) -> Result<(), E
         before.source.display()
     );
     write_fp32_list(model, &about, &(&onnx.listed_fp32_nodes()? | &names))?;
-    println!("{}: {} node(s) have to stay FP32, which {} lists:", model.display(), nodes.len(), list.display());
-    nodes.iter().for_each(|node| println!("  {node}"));
+    outln!("{}: {} node(s) have to stay FP32, which {} lists:", model.display(), nodes.len(), list.display());
+    nodes.iter().for_each(|node| outln!("  {node}"));
     Ok(())
 }
 
 /// Whether the engine agrees; if not, says so on stderr.
 fn passes(model: &Path, result: &Verification) -> bool {
     if !result.passes() {
-        eprintln!(
+        errln!(
             "gst-trt: {}: {:.2} % of the objects agree with FP32, and {:.2} % have to (--agree): find what has to stay FP32 by \
              --mixed, or build it with --precision fp32",
             model.display(),
@@ -201,17 +201,17 @@ fn passes(model: &Path, result: &Verification) -> bool {
 fn print(model: &Path, result: &Verification) {
     let Verification { source, frames, objects, agreement, classes, worst, .. } = result;
     let percent = 100.0 * agreement;
-    println!(
+    outln!(
         "{}: {percent:.2} % of {objects} objects in {frames} frame(s) of {} agree with FP32",
         model.display(),
         source.display()
     );
     let width = classes.iter().map(|class| class.class.chars().count()).max().unwrap_or_default();
     for class in classes {
-        println!("  {:width$}  {:7} objects  {:6.2} %", class.class, class.objects, 100.0 * class.agreement);
+        outln!("  {:width$}  {:7} objects  {:6.2} %", class.class, class.objects, 100.0 * class.agreement);
     }
     if !worst.is_empty() {
-        println!("  the worst frames:");
-        worst.iter().for_each(|frame| println!("    {frame}"));
+        outln!("  the worst frames:");
+        worst.iter().for_each(|frame| outln!("    {frame}"));
     }
 }
