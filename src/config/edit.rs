@@ -173,8 +173,8 @@ struct Edits<'a> {
 impl Edits<'_> {
     /// The changed text.
     fn applied(mut self) -> String {
-        // Those at one place stay in their order.
-        self.list.sort_by_key(|(range, _)| range.start);
+        // What is added at a place comes before what is removed there; additions stay in their order.
+        self.list.sort_by_key(|(range, _)| (range.start, range.end));
         let (mut out, mut at) = (String::with_capacity(self.text.len() + 256), 0);
         for (range, new) in &self.list {
             out.push_str(self.text.get(at..range.start).unwrap_or_default());
@@ -285,12 +285,9 @@ impl Edits<'_> {
                 None => removed.push(index),
             }
         }
-        let is_new = |key: &str| property(object, key).is_none();
-        let new: Vec<_> = wanted
-            .iter()
-            .filter(|(key, _)| is_new(key))
-            .map(|(key, value)| format!("{}: {}", text_of(&Value::String(key.clone())), text_of(value)))
-            .collect();
+        let is_new = |(key, _): &(&String, &Value)| property(object, key).is_none();
+        let key = |(key, value): (&String, &Value)| format!("{}: {}", Value::String(key.clone()), text_of(value));
+        let new: Vec<_> = ordered(wanted).into_iter().filter(is_new).map(key).collect();
         let items: Vec<_> = object.properties.iter().map(span).collect();
         self.insert(span(object), &items, &removed, &new);
     }
@@ -347,8 +344,13 @@ impl Edits<'_> {
             // From the end of the line before to the end of this.
             return line - 1..after.end;
         }
-        let spaces = self.text.get(end..).unwrap_or_default();
-        item.start..end + spaces.len() - spaces.trim_start_matches([' ', '\t']).len()
+        let space = [' ', '\t'];
+        let bare = before.trim_end_matches(space).len();
+        if bare < item.start {
+            return bare..end;
+        }
+        let rest = self.text.get(end..).unwrap_or_default();
+        item.start..end + rest.len() - rest.trim_start_matches(space).len()
     }
 
     /// What follows an item in its line.
@@ -392,6 +394,28 @@ fn span(part: &impl Ranged) -> Range<usize> {
     part.start()..part.end()
 }
 
+/// Keys of zones and lines in the order in which people read them.
+const ORDER: [&str; 11] = [
+    "NAME",
+    "POLYGON",
+    "FROM",
+    "TO",
+    "ANCHOR",
+    "CLASSES",
+    "FORBIDDEN",
+    "CROWDING",
+    "MORE_THAN",
+    "FOR_S",
+    "LOITERING_S",
+];
+
+/// The keys of an object, in [`ORDER`].
+fn ordered(keys: &Map<String, Value>) -> Vec<(&String, &Value)> {
+    let mut keys: Vec<_> = keys.iter().collect();
+    keys.sort_by_key(|(key, _)| ORDER.iter().position(|known| *known == key.as_str()).unwrap_or(ORDER.len()));
+    keys
+}
+
 /// A value in one line, with spaces as people write them.
 fn text_of(value: &Value) -> String {
     match value {
@@ -399,7 +423,7 @@ fn text_of(value: &Value) -> String {
         Value::Object(keys) if keys.is_empty() => "{}".into(),
         Value::Object(keys) => {
             let key = |(key, value): (&String, &Value)| format!("{}: {}", Value::String(key.clone()), text_of(value));
-            format!("{{ {} }}", keys.iter().map(key).collect::<Vec<_>>().join(", "))
+            format!("{{ {} }}", ordered(keys).into_iter().map(key).collect::<Vec<_>>().join(", "))
         }
         value => value.to_string(),
     }
@@ -507,6 +531,7 @@ mod tests {
             "      \"LATENCY_MS\": 70, // as measured",
             "      \"LINES\": [",
             "        { \"NAME\": \"gate\", \"FROM\": [0, 0.5], \"TO\": [1, 0.5] }",
+            "      ]",
         ];
         assert_eq!(new, wanted);
         let (_, new) = difference(&edit(FILE, "yard", json!([]), json!([line])).unwrap());

@@ -29,4 +29,4 @@ pub use meter::Meter;
 pub use profile::{Profile, Profiler, Stage, Thread};
 pub use sample::{CameraRow, Machine, Process, Sample, Sampler};
 pub use snapshot::{BUCKETS, Camera, CameraState, ClipCounts, Count, Latency, Place};
-pub use watch::{Cameras, Health, Options, Print, Watch};
+pub use watch::{Cameras, Health, OnSample, Options, Print, Watch};

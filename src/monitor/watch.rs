@@ -17,6 +17,9 @@ use std::time::{Duration, Instant};
 /// Returns the snapshots of all cameras; called from several threads.
 pub type Cameras = Arc<dyn Fn() -> Vec<Camera> + Send + Sync>;
 
+/// Called with a sample.
+pub type OnSample = dyn Fn(&Sample) + Send;
+
 /// How samples are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Print {
@@ -65,7 +68,7 @@ pub struct Options {
     /// Above this CPU usage of the machine, percent, there's a warning.
     pub cpu_warning: f64,
     /// Called with each sample, on the monitor's thread.
-    pub on_sample: Option<Box<dyn Fn(&Sample) + Send>>,
+    pub on_sample: Option<Box<OnSample>>,
     /// Where samples are printed, and how.
     pub print: Option<(Print, Box<dyn Write + Send>)>,
     /// The address where metrics are served to Prometheus.
@@ -165,7 +168,7 @@ impl Shared {
         mut sampler: Sampler,
         cameras: &Cameras,
         every: Duration,
-        on_sample: Option<Box<dyn Fn(&Sample) + Send>>,
+        on_sample: Option<Box<OnSample>>,
         mut print: Option<(Print, Box<dyn Write + Send>)>,
         mut socket: Option<socket::Server>,
     ) {

@@ -81,7 +81,7 @@ fn open(folder: &Path, name: &str) -> Option<(File, u64)> {
     let flags = (nix::fcntl::OFlag::O_NOFOLLOW | nix::fcntl::OFlag::O_NONBLOCK).bits();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(folder.join(name)).ok()?;
     let metadata = file.metadata().ok()?;
-    metadata.is_file().then(|| (file, metadata.len()))
+    metadata.is_file().then_some((file, metadata.len()))
 }
 
 /// The bytes that a `Range` of one range asks for; `None`: it isn't one that has to be served. `Err`: there are none.

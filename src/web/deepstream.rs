@@ -39,20 +39,22 @@ fn status(status: StatusCode, reason: impl Into<String>) -> Outcome {
     json(status, &Status { status: text, reason: reason.into() })
 }
 
-/// An answer in DeepStream's form for a refusal, too.
-fn concluded(done: Result<(), Refusal>, what: &str) -> Outcome {
-    match done {
-        Ok(()) => status(StatusCode::OK, format!("STREAM_{what}_SUCCESS")),
-        Err(refusal) => status(refusal.status, format!("STREAM_{what}_FAIL, {}", refusal.detail)),
-    }
-}
-
 pub async fn add(site: &Arc<Site>, request: Asked) -> Outcome {
-    concluded(try_to_add(site, request).await, "ADD")
+    concluded("ADD", try_to_add(site.clone(), request)).await
 }
 
 pub async fn remove(site: &Arc<Site>, request: Asked) -> Outcome {
-    concluded(try_to_remove(site, request).await, "REMOVE")
+    concluded("REMOVE", try_to_remove(site.clone(), request)).await
+}
+
+/// An answer in DeepStream's form, for a refusal too. What was begun is finished even if the client goes: it may have to be
+/// taken back.
+async fn concluded(what: &str, work: impl Future<Output = Result<(), Refusal>> + Send + 'static) -> Outcome {
+    let done = tokio::spawn(work).await;
+    match done.unwrap_or_else(|error| Err(Refusal::failed(error.to_string()))) {
+        Ok(()) => status(StatusCode::OK, format!("STREAM_{what}_SUCCESS")),
+        Err(refusal) => status(refusal.status, format!("STREAM_{what}_FAIL, {}", refusal.detail)),
+    }
 }
 
 async fn sent(request: Asked, change: &str) -> Result<Stream, Refusal> {
@@ -71,7 +73,7 @@ fn file(site: &Site) -> Result<(ConfigFile, Reload), Refusal> {
     site.file().map(|(file, reload)| (file.clone(), reload.clone())).ok_or_else(|| Refusal::conflict(fleet))
 }
 
-async fn try_to_add(site: &Arc<Site>, request: Asked) -> Result<(), Refusal> {
+async fn try_to_add(site: Arc<Site>, request: Asked) -> Result<(), Refusal> {
     let stream = sent(request, "add").await?;
     let name = &stream.camera_id;
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
@@ -87,12 +89,10 @@ async fn try_to_add(site: &Arc<Site>, request: Asked) -> Result<(), Refusal> {
         // They would send secrets of the environment to an address that a client chooses.
         return Err(Refusal::bad("value.camera_url has a variable: these can be written in config.json only"));
     }
-    let (file, reload) = file(site)?;
+    let (file, reload) = file(&site)?;
     let _editing = file.editing().await;
     let before = file.beside();
-    let is_there =
-        before.added.contains_key(name) || (site.sources.views.get(name).is_some() && !before.removed.contains(name));
-    if is_there {
+    if is_configured(&file, name).await? {
         return Err(Refusal::conflict(format!("there is a camera {name} already")));
     }
     let mut after = before.clone();
@@ -101,19 +101,29 @@ async fn try_to_add(site: &Arc<Site>, request: Asked) -> Result<(), Refusal> {
     apply(&file, &reload, before, after).await
 }
 
-async fn try_to_remove(site: &Arc<Site>, request: Asked) -> Result<(), Refusal> {
+async fn try_to_remove(site: Arc<Site>, request: Asked) -> Result<(), Refusal> {
     let stream = sent(request, "remove").await?;
-    let (file, reload) = file(site)?;
+    let (file, reload) = file(&site)?;
     let _editing = file.editing().await;
     let before = file.beside();
     let mut after = before.clone();
     if after.added.remove(&stream.camera_id).is_none() {
-        if site.sources.views.get(&stream.camera_id).is_none() || before.removed.contains(&stream.camera_id) {
+        if !is_configured(&file, &stream.camera_id).await? {
             return Err(Refusal::not_found(format!("there is no camera {}", stream.camera_id)));
         }
         after.removed.insert(stream.camera_id);
     }
     apply(&file, &reload, before, after).await
+}
+
+/// Whether there is a camera of this name, or it's about to start. One that was removed may still be stopping.
+async fn is_configured(file: &ConfigFile, name: &str) -> Result<bool, Refusal> {
+    let (file, name) = (file.clone(), name.to_owned());
+    let load = move || {
+        let loaded = file.load().map_err(|findings| Refusal::conflict(findings.to_string()))?;
+        Ok(loaded.plan.cameras.iter().any(|camera| camera.name == name))
+    };
+    blocking(load).await
 }
 
 /// Checks and applies what is to be beside the file; if that fails, everything stays as it was before.

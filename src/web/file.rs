@@ -74,7 +74,7 @@ impl ConfigFile {
             let finding = Finding { severity, key, value, rule, remedy: remedy.into(), origin };
             Err(Findings { file: self.path.clone(), pipeline: loaded.findings.pipeline, list: vec![finding] })
         };
-        for (name, _) in &beside.added {
+        for name in beside.added.keys() {
             if loaded.plan.cameras.iter().any(|camera| camera.name == *name) {
                 return fails(format!("the file has a camera {name} too"), "remove one of them");
             }

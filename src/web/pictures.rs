@@ -7,6 +7,7 @@ use crate::run::View;
 use hyper::body::Bytes;
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -86,13 +87,15 @@ impl Camera {
         room: Arc<Semaphore>,
     ) -> Result<Arc<Picture>, Refusal> {
         let mut shots = self.shots.lock().await;
-        if !shots.contains_key(&look) {
-            let full = |_| Refusal::unavailable("too many different pictures are being made: ask again", 2);
-            let room = room.try_acquire_owned().map_err(full)?;
-            shots.insert(look, Shot { stills: None, last: None, used: Instant::now(), _room: room });
-            tokio::spawn(self.clone().close_unused(look));
-        }
-        let Some(shot) = shots.get_mut(&look) else { return Err(Refusal::failed("there is no picture")) };
+        let shot = match shots.entry(look) {
+            Entry::Occupied(shot) => shot.into_mut(),
+            Entry::Vacant(free) => {
+                let full = |_| Refusal::unavailable("too many different pictures are being made: ask again", 2);
+                let room = room.try_acquire_owned().map_err(full)?;
+                tokio::spawn(self.clone().close_unused(look));
+                free.insert(Shot { stills: None, last: None, used: Instant::now(), _room: room })
+            }
+        };
         shot.used = Instant::now();
         if let Some((asked, last)) = &shot.last
             && *asked > since

@@ -39,3 +39,4 @@ pub mod supervised;
 pub mod systems;
 pub mod tensors;
 pub mod tls;
+pub mod web;

@@ -2,7 +2,7 @@
 
 use gsttensorrt::config::{LinesTarget, Plan};
 use gsttensorrt::error::Error;
-use gsttensorrt::monitor::{Health, Options, Print, Profiler, Sample, Watch, set_log_level, socket};
+use gsttensorrt::monitor::{Health, OnSample, Options, Print, Profiler, Sample, Watch, set_log_level, socket};
 use gsttensorrt::run::Meters;
 use gsttensorrt::web::History;
 use std::io::{self, IsTerminal, Write};
@@ -49,7 +49,7 @@ impl Watching {
         let options = Options {
             every: plan.monitoring.every,
             cpu_warning: plan.monitoring.cpu_warning,
-            on_sample: history.map(|history| Box::new(move |sample: &Sample| history.add(sample)) as Box<_>),
+            on_sample: history.map(|history| Box::new(move |sample: &Sample| history.add(sample)) as Box<OnSample>),
             print: arguments.monitor.then(|| printer(objects_on_stdout)),
             metrics: arguments.metrics.or(plan.monitoring.metrics),
             health,

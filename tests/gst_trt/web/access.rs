@@ -1,9 +1,9 @@
 //! Who may ask for what, and that no answer has a secret.
 
-use super::{Site, camera, config};
 use crate::common::http::{Answer, request};
 use crate::common::operator::Operator;
 use crate::common::running::start;
+use crate::common::web::{Site, camera, config};
 use serde_json::{Value, json};
 use std::process::Command;
 
@@ -143,7 +143,7 @@ fn no_answer_has_a_secret() {
     assert_eq!(answer.status, 400, "{}", answer.text());
     answers.push(("add".into(), answer.text()));
     let tag = site.get("/api/v1/cameras/hall/zones").header("etag").unwrap().to_owned();
-    let mut zone = super::whole("${CAMERA_WORD}");
+    let mut zone = crate::common::web::whole("${CAMERA_WORD}");
     let headers = [("Content-Type", "application/json"), ("If-Match", tag.as_str())];
     let put = |zone: &Value| {
         let sent = json!({ "ZONES": [zone], "LINES": [] }).to_string();

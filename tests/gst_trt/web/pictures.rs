@@ -1,11 +1,11 @@
 //! Pictures of running cameras.
 
-use super::{Site, camera, config};
 use crate::common::find;
 use crate::common::http::{connect, read_head};
 use crate::common::operator::Operator;
 use crate::common::running::start;
 use crate::common::standin::Standin;
+use crate::common::web::{Site, camera, config};
 use serde_json::json;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::time::{Duration, Instant};

@@ -1,11 +1,11 @@
 //! Each path of docs/openapi.json on a running program.
 
-use super::{Site, camera, config, whole};
 use crate::common::barcode::{self, Codec};
 use crate::common::find;
 use crate::common::http::{Answer, request};
 use crate::common::operator::Operator;
 use crate::common::running::start;
+use crate::common::web::{Site, camera, config, whole};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 

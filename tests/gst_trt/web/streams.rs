@@ -1,8 +1,8 @@
 //! Cameras that are added and removed as DeepStream's REST API does it.
 
-use super::{Site, camera, config};
 use crate::common::http::{Answer, request};
 use crate::common::running::start;
+use crate::common::web::{Site, camera, config};
 use serde_json::json;
 
 fn post(site: &Site, what: &str, id: &str, url: &str) -> Answer {

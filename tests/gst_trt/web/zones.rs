@@ -1,9 +1,9 @@
 //! Zones that are sent are in config.json, with its comments, and count.
 
-use super::{Site, camera, config, whole};
 use crate::common::http::{Answer, request};
 use crate::common::operator::Operator;
 use crate::common::running::start;
+use crate::common::web::{Site, camera, config, whole};
 use serde_json::{Value, json};
 
 const PATH: &str = "/api/v1/cameras/door/zones";
