@@ -172,7 +172,7 @@ pub async fn next_frame(view: &Arc<View>) -> Result<ViewedFrame, Refusal> {
 }
 
 pub async fn objects(site: &Site, name: &str) -> Outcome {
-    let view = site.view(name)?;
+    let view = site.playing(name)?;
     let frame = next_frame(&view).await?;
     // The number that the next line of an output has.
     let number =

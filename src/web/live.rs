@@ -44,7 +44,9 @@ fn look(uri: &Uri) -> Result<Look, Refusal> {
 }
 
 pub async fn picture(site: &Site, camera: &str, uri: &Uri) -> Outcome {
-    let (view, look) = (site.view(camera)?, look(uri)?);
+    site.view(camera)?;
+    let look = look(uri)?;
+    let view = site.playing(camera)?;
     site.pictures.retain(|name| site.sources.views.get(name).is_some());
     let picture = site.pictures.next(camera, view, look, Instant::now()).await?;
     let mut response = with_type(whole(StatusCode::OK, picture.jpeg.clone()), "image/jpeg");
@@ -93,8 +95,12 @@ impl Viewer {
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             tokio::time::sleep_until(self.due.into()).await;
-            let view = self.site.sources.views.get(&self.camera)?;
-            match self.site.pictures.next(&self.camera, view, self.look, self.last).await {
+            self.site.sources.views.get(&self.camera)?;
+            let next = match self.site.playing(&self.camera) {
+                Ok(view) => self.site.pictures.next(&self.camera, view, self.look, self.last).await,
+                Err(refusal) => Err(refusal),
+            };
+            match next {
                 Ok(picture) => {
                     self.last = picture.asked;
                     self.due = (self.due + self.every).max(Instant::now());

@@ -30,6 +30,7 @@ pub use routes::routes;
 
 use crate::error::{Error, ErrorKind};
 use crate::http::{self, Body, Handler, Limits};
+use crate::monitor::CameraState;
 use crate::run::{Meters, View, Views};
 use answer::Refusal;
 use hyper::body::Incoming;
@@ -107,6 +108,19 @@ impl Site {
     /// The view of a camera.
     fn view(&self, camera: &str) -> Result<Arc<View>, Refusal> {
         self.sources.views.get(camera).ok_or_else(|| Refusal::not_found(format!("there is no camera {camera:?}")))
+    }
+
+    /// The view of a camera that plays.
+    fn playing(&self, camera: &str) -> Result<Arc<View>, Refusal> {
+        let view = self.view(camera)?;
+        let known = self.sources.meters.snapshots().into_iter().find(|known| known.name == camera);
+        match known {
+            Some(known) if known.state != CameraState::Playing => {
+                let reason = known.reason.map_or_else(String::new, |reason| format!(": {reason}"));
+                Err(Refusal::unavailable(format!("the camera's state is {}{reason}", known.state.name()), 2))
+            }
+            _ => Ok(view),
+        }
     }
 
     /// The file that has the cameras.

@@ -13,6 +13,7 @@ use hyper::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// What PUT takes, and the part of GET's answer that is in the file.
@@ -143,11 +144,15 @@ fn write(file: &ConfigFile, camera: &str, seen: &str, wanted: WrittenZones) -> R
         ..Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, format!("the configuration would be invalid: {findings}"))
     })?;
     let planned = loaded.plan.cameras.iter().find(|planned| planned.name == camera);
-    let names = planned.and_then(|camera| camera.zones.as_ref()).map(|zones| {
-        let zones = &zones.config;
-        zones.zones.len() + zones.lines.len()
+    let planned = planned.and_then(|camera| camera.zones.as_ref()).map(|zones| &zones.config);
+    let of_plan = planned.into_iter().flat_map(|zones| {
+        zones.zones.iter().map(|zone| &zone.name).chain(zones.lines.iter().map(|line| &line.name)).map(String::as_str)
     });
-    if names.unwrap_or(0) != wanted.zones.len() + wanted.lines.len() {
+    let of_file: HashSet<_> =
+        wanted.zones.iter().chain(&wanted.lines).filter_map(|place| place.get("NAME")?.as_str()).collect();
+    // The plan has variables filled in.
+    let is_known = !of_file.iter().any(|name| name.contains("${"));
+    if is_known && of_plan.collect::<HashSet<_>>() != of_file {
         let text = "--set or the environment has other zones for this camera, which take precedence over config.json: remove that";
         return Err(Refusal::conflict(text));
     }

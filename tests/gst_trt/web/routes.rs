@@ -67,8 +67,10 @@ fn every_described_path_answers_as_described() {
     site.wait_until_playing(&["door", "file"]);
     // A clip on request, and events: objects are in the zone at once.
     site.operator.signal("USR1");
-    let clips = || crate::common::clips_of_events::files(&site.operator.path("clips/file"), "mp4");
-    site.operator.wait_for("clip", || !clips().is_empty());
+    let files = |kind: &str| crate::common::clips_of_events::files(&site.operator.path("clips/file"), kind);
+    // The document is written when the video is finished.
+    site.operator.wait_for("clip", || !files("json").is_empty());
+    let clips = || files("mp4");
     let clip = clips()[0].file_name().unwrap().to_str().unwrap().to_owned();
     site.operator.wait_for("points", || !site.get("/api/v1/history").json()["points"].as_array().unwrap().is_empty());
     site.operator.wait_for("events", || !site.get("/api/v1/events").json()["events"].as_array().unwrap().is_empty());
