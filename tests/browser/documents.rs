@@ -20,8 +20,8 @@ fn the_picture_of_the_page_is_small() {
             let (Some(clip), Some(model)) = (find::media("bikes.mp4"), find::real_model("nanodet")) else { return };
             let operator = Operator::new();
             operator.write(&json!({
-                "processing": { "USE_UNIFIED_GPU_PIPELINE": false, "FORCE_GPU_ONLY": false, "ENABLE_DECOUPLED_PIPELINE": true },
-                "models": { "DETECTION": { "ONNX": model, "CONFIDENCE": 0.35 }, "POSE": { "ENABLED": false } },
+                "processing": { "USE_UNIFIED_GPU_PIPELINE": false, "FORCE_GPU_ONLY": false, "ENABLE_DECOUPLED_PIPELINE": true, "MAX_QUEUE_SIZE": 2 },
+                "models": { "DETECTION": { "ONNX": model, "CONFIDENCE": 0.35, "INTERVAL": 2 }, "POSE": { "ENABLED": false } },
                 "cameras": { "RTSP_STREAMS": [{
                     "NAME": "street", "URL": clip,
                     "ZONES": [{ "NAME": "crossing", "POLYGON": [[0.03, 0.42], [0.97, 0.42], [0.97, 0.96], [0.03, 0.96]] }],

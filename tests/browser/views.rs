@@ -121,8 +121,7 @@ fn charts_tell_their_values_to_keys_and_as_tables() {
     with_site(|site| {
         let browser = &site.browser;
         show(site, VIEWS[3]);
-        let titles =
-            "return [...document.querySelectorAll('time-chart h2')].map((title) => title.innerText)";
+        let titles = "return [...document.querySelectorAll('time-chart h2')].map((title) => title.innerText)";
         let titles: Vec<String> = serde_json::from_value(browser.script(titles)).unwrap();
         for title in ["CPU", "Memory", "Frames of all cameras", "Latency"] {
             assert!(titles.iter().any(|found| found.starts_with(title)), "{titles:?}");
