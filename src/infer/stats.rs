@@ -75,12 +75,20 @@ pub struct ServiceStats {
     pub latency: Percentiles,
     /// The time of one batch on its lane.
     pub batch_time: Percentiles,
+    /// The shortest time of a region in any batch, also in the full one that ran before the first frame.
+    pub region_time: Duration,
 }
 
 impl ServiceStats {
     /// The mean number of regions per batch.
     pub fn batch_fill(&self) -> f64 {
         if self.batches == 0 { 0.0 } else { self.slots as f64 / self.batches as f64 }
+    }
+
+    /// The time that the regions so far would have taken in full batches. Small batches take longer, but they are small
+    /// because the device has time for them.
+    pub fn work(&self) -> Duration {
+        Duration::try_from_secs_f64(self.slots as f64 * self.region_time.as_secs_f64()).unwrap_or(Duration::MAX)
     }
 }
 

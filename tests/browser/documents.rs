@@ -3,8 +3,9 @@
 use crate::common::find;
 use crate::common::operator::Operator;
 use crate::common::running::Running;
+use crate::common::web;
 use crate::driver::Screen;
-use crate::page::{address, with_site};
+use crate::page::with_site;
 use serde_json::json;
 
 /// The greatest size of the file, bytes.
@@ -17,10 +18,10 @@ fn the_picture_of_the_page_is_small() {
     if std::env::var_os("UPDATE_PAGE_PICTURE").is_some() {
         with_site(|site| {
             let (Some(clip), Some(model)) = (find::media("bikes.mp4"), find::real_model("nanodet")) else { return };
-            let mut operator = Operator::new();
+            let operator = Operator::new();
             operator.write(&json!({
-                "processing": { "USE_UNIFIED_GPU_PIPELINE": false, "FORCE_GPU_ONLY": false, "ENABLE_DECOUPLED_PIPELINE": true },
-                "models": { "DETECTION": { "ONNX": model, "CONFIDENCE": 0.35 }, "POSE": { "ENABLED": false } },
+                "processing": { "USE_UNIFIED_GPU_PIPELINE": false, "FORCE_GPU_ONLY": false, "ENABLE_DECOUPLED_PIPELINE": true, "MAX_QUEUE_SIZE": 2 },
+                "models": { "DETECTION": { "ONNX": model, "CONFIDENCE": 0.35, "INTERVAL": 2 }, "POSE": { "ENABLED": false } },
                 "cameras": { "RTSP_STREAMS": [{
                     "NAME": "street", "URL": clip,
                     "ZONES": [{ "NAME": "crossing", "POLYGON": [[0.03, 0.42], [0.97, 0.42], [0.97, 0.96], [0.03, 0.96]] }],
@@ -28,10 +29,10 @@ fn the_picture_of_the_page_is_small() {
                 }] },
                 "outputs": { "JSON_LINES": [] },
             }));
-            operator.run(&["--web", "127.0.0.1:0"]);
+            let mut server = web::Site::of(operator, &["--web", "127.0.0.1:0"], |_| ());
             let browser = &site.browser;
             browser.show(Screen::Picture, false);
-            browser.go(&format!("{}#/camera/street", address(&operator)));
+            browser.go(&format!("http://{}/#/camera/street", server.address));
             browser.wait_for("Number(document.querySelector('[data-line=middle] td:nth-of-type(2)')?.innerText) > 1");
             browser.wait_for("document.querySelectorAll('#seen-title ~ table tbody tr').length > 1");
             let screenshot = browser.screenshot("web-page");
@@ -40,7 +41,7 @@ fn the_picture_of_the_page_is_small() {
                 "filesrc location={from} ! pngdec ! videoconvert ! jpegenc quality=80 ! filesink location={to}"
             ))
             .wait_for_end();
-            operator.stop();
+            server.operator.stop();
         });
     }
     let size = picture.metadata().unwrap().len();

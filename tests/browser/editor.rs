@@ -286,3 +286,19 @@ fn a_file_that_has_changed_meanwhile_is_not_written_over() {
         assert_eq!(hundredths(&json!([lines["LINES"][0]["FROM"], lines["LINES"][0]["TO"]])), [(40, 20), (60, 80)]);
     });
 }
+
+#[test]
+fn zones_that_can_not_be_saved_here_can_be_copied() {
+    with_site(|site| {
+        let browser = &site.browser;
+        site.wait_for_state("gate", "playing");
+        edit(site, "gate");
+        browser.wait_for("document.body.innerText.includes('These zones can’t be saved here')");
+        browser.script("document.querySelector('.pick').click()");
+        browser.click("input[name=name]");
+        write(site, "way out");
+        assert!(browser.script("return document.querySelector('[data-action=save]').disabled") == true);
+        browser.press("Copy as JSON");
+        browser.wait_for("document.querySelector('#copied')?.value.includes('\"NAME\": \"way out\"')");
+    });
+}

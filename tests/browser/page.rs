@@ -4,6 +4,7 @@ use crate::common::barcode::{self, Codec};
 use crate::common::find;
 use crate::common::operator::Operator;
 use crate::common::rtsp::Camera;
+use crate::common::web;
 use crate::driver::{Browser, Screen};
 use serde_json::Value;
 use std::path::Path;
@@ -12,11 +13,9 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 /// Cameras of `gst-trt run --web`, and a browser that can look at them.
 pub struct Site {
     pub browser: Browser,
-    pub operator: Operator,
+    server: web::Site,
     /// The camera `gate`.
     pub gate: Camera,
-    /// Where the page is, with a slash at the end.
-    pub address: String,
 }
 
 /// Runs a test on the site, which the tests share: it's started for the first, and ends with the last. Without a browser or an engine
@@ -87,7 +86,7 @@ fn config(gate: &str) -> String {
             {{ "NAME": "yard", "URL": "yard.mp4",
                "ZONES": [{{ "NAME": "left", "POLYGON": [[0, 0], [0.5, 0], [0.5, 1], [0, 1]], "ANCHOR": "centre" }}],
                "OUTPUTS": {{ "CLIPS": {{ "FOLDER": "clips", "BEFORE_S": 1, "AFTER_S": 1 }} }} }},
-            {{ "NAME": "gate", "URL": "{gate}" }},
+            {{ "NAME": "gate", "URL": "{gate}", "ZONES_FILE": "gate-zones.json" }},
         ],
     }},
     "outputs": {{ "JSON_LINES": [] }},
@@ -103,13 +102,14 @@ pub const CAMERAS: [&str; 5] = ["corners", "door", "gate", "keys", "yard"];
 
 impl Site {
     fn start(browser: Browser) -> Self {
-        let mut operator = Operator::new();
+        let operator = Operator::new();
         let gate = Camera::start(Codec::H264);
         barcode::write_with_object(50, &operator.path("yard.mp4"));
         std::fs::write(operator.path("config.json"), config(&gate.url())).unwrap();
-        operator.run(&["--web", "127.0.0.1:0"]);
-        let address = address(&operator);
-        Self { browser, operator, gate, address }
+        let zones = r#"{"zones": [{"name": "way in", "polygon": [[0.1, 0.1], [0.9, 0.1], [0.5, 0.9]]}]}"#;
+        std::fs::write(operator.path("gate-zones.json"), zones).unwrap();
+        let server = web::Site::of(operator, &["--web", "127.0.0.1:0"], |_| ());
+        Self { browser, server, gate }
     }
 
     /// Loads the page at an address behind `#`.
@@ -117,7 +117,7 @@ impl Site {
     pub fn see(&self, route: &str) {
         // A change behind `#` alone loads nothing.
         self.browser.go("about:blank");
-        self.browser.go(&format!("{}#/{route}", self.address));
+        self.browser.go(&format!("http://{}/#/{route}", self.server.address));
         self.browser.wait_for_element("main");
     }
 
@@ -129,32 +129,18 @@ impl Site {
 
     /// The file as text.
     pub fn file(&self) -> String {
-        std::fs::read_to_string(self.operator.path("config.json")).unwrap()
+        std::fs::read_to_string(self.path("config.json")).unwrap()
     }
 
     /// What the API says.
     #[track_caller]
     pub fn api(&self, path: &str) -> Value {
-        self.browser.asynchronous(&format!("return (await fetch('api/v1/{path}')).json()"))
+        self.server.get(&format!("/api/v1/{path}")).json()
     }
 
     pub fn path(&self, name: &str) -> std::path::PathBuf {
-        self.operator.path(name)
+        self.server.operator.path(name)
     }
-}
-
-/// Where a program says that its page is.
-#[track_caller]
-pub fn address(operator: &Operator) -> String {
-    let said = || {
-        operator.said().iter().find_map(|line| {
-            let start = line.find("http://127.0.0.1:")?;
-            let address = line[start..].split(|c: char| c.is_whitespace() || c == ',').next()?;
-            Some(format!("{}/", address.trim_end_matches('/')))
-        })
-    };
-    operator.wait_for("address of the page", || said().is_some());
-    said().unwrap()
 }
 
 /// What axe-core finds in the page as it is, of serious and critical things; `None`, after reporting it, if it isn't installed.

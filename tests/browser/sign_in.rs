@@ -2,7 +2,8 @@
 
 use crate::common::find;
 use crate::common::operator::Operator;
-use crate::page::{address, barriers, with_site};
+use crate::common::web;
+use crate::page::{barriers, with_site};
 use serde_json::json;
 
 const TOKEN: &str = "an-only-token-of-the-tests-0123456789";
@@ -11,23 +12,22 @@ const TOKEN: &str = "an-only-token-of-the-tests-0123456789";
 fn the_token_is_asked_for_and_what_was_looked_at_comes_back() {
     with_site(|site| {
         let browser = &site.browser;
-        let mut operator = Operator::new();
+        let operator = Operator::new();
         operator.write(&json!({
             "processing": { "USE_UNIFIED_GPU_PIPELINE": false, "FORCE_GPU_ONLY": false, "ENABLE_DECOUPLED_PIPELINE": true },
             "models": { "DETECTION": { "ONNX": find::test_model("yolo") }, "POSE": { "ENABLED": false } },
             "cameras": { "RTSP_STREAMS": [{ "NAME": "door", "URL": "test:ball", "WIDTH": 320, "HEIGHT": 240, "FPS": 5 }] },
             "outputs": { "JSON_LINES": [] },
         }));
-        operator.run_in(&["--web", "127.0.0.1:0"], |command| {
+        let mut server = web::Site::of(operator, &["--web", "127.0.0.1:0"], |command| {
             command.env("GST_TRT_WEB_TOKEN", TOKEN);
         });
-        let address = address(&operator);
         let sign_in = |token: &str| {
             browser.click("input[name=token]");
             browser.keys(token.chars());
             browser.click("form button");
         };
-        browser.go(&address);
+        browser.go(&format!("http://{}/", server.address));
         browser.wait_for_element("input[name=token]");
         sign_in(TOKEN);
         browser.wait_for_element("[data-camera=door]");
@@ -46,6 +46,6 @@ fn the_token_is_asked_for_and_what_was_looked_at_comes_back() {
         sign_in(TOKEN);
         browser.wait_for_element("camera-live");
         assert_eq!(browser.script("return location.hash"), json!("#/camera/door"));
-        operator.stop();
+        server.operator.stop();
     });
 }

@@ -140,6 +140,8 @@ class CameraLive extends Component {
       this.querySelector('img')?.removeAttribute('src');
       return html`<div class="picture-note">${camera && !playing ? `${state(camera.state).word}. ${camera.reason ?? ''}` : 'Connecting …'}</div>`;
     }
+    // The shape of the camera's pictures, without black bars.
+    if (camera.width && camera.height) this.style.aspectRatio = `${camera.width} / ${camera.height}`;
     return html`
       <img src=${api.url.live(this.name, { width: 1920 })} alt=${`Live picture of ${this.name}`} @error=${() => this.#failed()}>
       <span class="picture-time live">Live</span>`;

@@ -28,7 +28,9 @@ class ZoneEditor extends Component {
   #history = new History([]);
   /** As they are in the file. */
   #saved = [];
+  /** The version of the file; `null` where zones aren't in it. */
   #version = null;
+  #known = false;
   #editable = false;
   #whyNot = null;
   #loading = true;
@@ -98,6 +100,7 @@ class ZoneEditor extends Component {
     this.#saved = fromConfig(answer);
     this.#history = new History(this.#saved);
     this.#version = answer.version;
+    this.#known = true;
     this.#editable = answer.editable;
     this.#whyNot = answer.why_not;
     this.#chosen = null;
@@ -481,12 +484,12 @@ class ZoneEditor extends Component {
       <div class="unseen" role="status" aria-live="polite">${this.#announcement}</div>
       <div class="stack">
         ${this.#notes()}
-        ${this.#loading ? html`<div class="notice" aria-busy="true"><p>Loading …</p></div>` : this.#version === null ? nothing : this.#editor(found)}
+        ${this.#loading ? html`<div class="notice" aria-busy="true"><p>Loading …</p></div>` : this.#known ? this.#editor(found) : nothing}
       </div>`;
   }
 
   #fileButtons(found) {
-    if (this.#version === null) return html`<button @click=${() => this.#load()}>Try again</button>`;
+    if (!this.#known) return html`<button @click=${() => this.#load()}>Try again</button>`;
     const changed = this.#isChanged();
     return html`
       <div class="buttons">
@@ -498,7 +501,7 @@ class ZoneEditor extends Component {
 
   #notes() {
     return html`
-      ${this.#version !== null && !this.#editable ? html`<p class="problem" role="note">These zones can’t be saved here: ${this.#whyNot}</p>` : nothing}
+      ${this.#known && !this.#editable ? html`<p class="problem" role="note">These zones can’t be saved here: ${this.#whyNot}</p>` : nothing}
       ${this.#changedFile
         ? html`<div class="problem stack" role="alert"><p><b>config.json has changed</b> since these zones were read. Nothing was written.</p>
             <div class="buttons"><button @click=${() => this.#load()}>Read the file’s zones, leave mine</button><button @click=${() => this.#overwrite()}>Keep mine, write over the file’s</button></div></div>`
