@@ -7,15 +7,13 @@ mod gstreamer;
 mod root;
 
 use std::fs;
-use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use flate2::read::GzDecoder;
 
-use crate::command::{heading, run_quiet, step};
+use crate::command::{heading, run, run_quiet, step};
 use crate::paths::Paths;
 use crate::plugin::{self, Profile};
 use crate::programs::{self, Program};
@@ -37,9 +35,11 @@ const SCRIPTS: [(&str, &str); 6] = [
 /// Models with real weights, by their names in models.toml; those that have not been fetched are left out.
 const MODELS: [&str; 4] = ["yolov12n", "nanodet", "movenet-multipose", "movenet-lightning"];
 
-/// Timing caches for the guide's pair, gpu-test's models, tests/gpu_pipelines/clips.rs and tests/gpu_objects, made with
-/// TensorRT 10.6 on an H100.
-const TIMINGS: [&str; 4] = ["pair", "tests", "clips", "objects"];
+/// Timing caches of TensorRT 10.6 in tests/data. Made on an H100: those for the guide's pair, gpu-test's models,
+/// tests/gpu_pipelines/clips.rs and tests/gpu_objects; on an H200: that for the models of tests/reference/export_full_size.py, which
+/// also has the pair and gpu-test's models.
+const TIMINGS: [&str; 5] =
+    ["h100-pair.timing-cache.gz", "h100-tests.timing-cache.gz", "h100-clips.timing-cache.gz", "h100-objects.timing-cache.gz", "h200-formats.timing-cache.xz"];
 
 /// Makes target/gpu-bundle/gpu-bundle.tar.gz, split into parts if it is large, with this machine's GStreamer and those of `roots`.
 pub fn run_all(paths: &Paths, roots: &[Root]) -> Result<()> {
@@ -156,11 +156,12 @@ fn copy_timings(paths: &Paths, root: &Path) -> Result<()> {
     let folder = root.join("timings");
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     for name in TIMINGS {
-        let packed = paths.root.join(format!("tests/data/trt10.6-h100-{name}.timing-cache.gz"));
-        let reader = fs::File::open(&packed).with_context(|| packed.display().to_string())?;
-        let mut bytes = Vec::new();
-        GzDecoder::new(reader).read_to_end(&mut bytes).with_context(|| packed.display().to_string())?;
-        fs::write(folder.join(format!("{name}.cache")), bytes).with_context(|| folder.display().to_string())?;
+        let packed = paths.root.join(format!("tests/data/trt10.6-{name}"));
+        let unpacker = if name.ends_with(".xz") { "xz" } else { "gzip" };
+        let name = name.split_once('.').map_or(name, |(name, _)| name);
+        let cache = folder.join(format!("{name}.cache"));
+        let file = fs::File::create(&cache).with_context(|| cache.display().to_string())?;
+        run(Command::new(unpacker).arg("-dc").arg(&packed).stdout(file))?;
     }
     Ok(())
 }
