@@ -3,7 +3,7 @@
 use super::{open_engine, prepare};
 use crate::error::{Error, ErrorKind};
 use crate::infer::{
-    Backend, Engine, ModelSettings, Precision, Service, ServiceStats, gst_model_info_error, gst_model_info_file,
+    Backend, Engine, ModelSettings, Precision, Service, gst_model_info_error, gst_model_info_file,
     image_processor_error, image_processor_file,
 };
 use files::digest;
@@ -189,7 +189,7 @@ pub fn work() -> Work {
     let number = u32::try_from(devices.len()).unwrap_or(u32::MAX).max(1);
     let stats: Vec<_> = services.iter().map(|(_, service)| service.stats()).collect();
     Work {
-        done: stats.iter().map(ServiceStats::work).sum::<Duration>() / number,
+        done: stats.iter().map(|stats| stats.work).sum::<Duration>() / number,
         // The sum of one device, since each has all models; and a camera uses one of the devices.
         image: stats.iter().map(|stats| stats.region_time).sum::<Duration>() / number / number,
         on_gpus: devices.iter().any(|(backend, _)| *backend == Backend::TensorRt),

@@ -160,7 +160,7 @@ impl Service {
             ended: Condvar::new(),
             stats: Mutex::new(Stats {
                 launches: vec![0; max_batch + 1],
-                totals: ServiceStats { region_time: of_region(batch_time, max_batch), ..ServiceStats::default() },
+                totals: ServiceStats::warmed_up(batch_time, max_batch),
                 ..Stats::default()
             }),
             batch_time: RecentMax::new(batch_time),
@@ -221,11 +221,6 @@ impl Service {
         gst::debug!(CAT, "{}: {id} is added, at most {max_in_flight} frames in flight", self.name());
         ServiceStream { service: self.clone(), id }
     }
-}
-
-/// The part of a batch's time that each of its regions takes.
-fn of_region(batch_time: Duration, batch: usize) -> Duration {
-    batch_time / u32::try_from(batch).unwrap_or(u32::MAX).max(1)
 }
 
 impl Drop for Service {
@@ -486,7 +481,7 @@ impl Shared {
         stats.totals.objects += done.objects;
         stats.totals.failed += u64::from(done.failed);
         if !done.failed {
-            stats.totals.region_time = stats.totals.region_time.min(of_region(took, batch));
+            stats.totals.add_work(took, batch);
         }
         if let Some(launches) = stats.launches.get_mut(batch) {
             *launches += 1;

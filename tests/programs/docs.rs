@@ -23,7 +23,7 @@ const SUBSTITUTIONS: [(&str, &str); 5] = [
 const LANGUAGES: [&str; 5] = ["json", "python", "sh", "text", "yaml"];
 
 /// What a block may need that a machine without a GPU, a network and other programs doesn't have.
-const NEEDS: [&str; 14] = [
+const NEEDS: [&str; 15] = [
     "needs-camera",
     "needs-deepstream",
     "needs-dlstreamer",
@@ -38,6 +38,7 @@ const NEEDS: [&str; 14] = [
     "needs-release",
     "needs-root",
     "needs-standin",
+    "needs-web",
 ];
 
 /// What a command begins with.
