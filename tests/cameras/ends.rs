@@ -145,7 +145,6 @@ fn run(
             meters: Meters::default(),
             views: None,
             say: Some(Box::new(move |line| of_say.borrow().upgrade().iter().for_each(|s| say(s, line)))),
-            views: None,
             on_pipeline: Some(Box::new(move |setup, pipeline| {
                 assert_eq!(pipeline.current_state(), gst::State::Null, "it's seen before it starts");
                 of_pipeline.borrow().upgrade().iter().for_each(|s| on_pipeline(s, setup));
