@@ -35,6 +35,22 @@ pub mod web;
 pub use tensorrt_log::listen_to_tensorrt;
 
 use gst::glib;
+use parking_lot::Mutex;
+
+/// Registers the elements in this process as [`plugin_register_static`] does, once: another registration would replace their
+/// factories, which elements that exist still use.
+///
+/// # Errors
+/// GStreamer refuses an element.
+pub fn register_elements() -> Result<(), glib::BoolError> {
+    static DONE: Mutex<bool> = Mutex::new(false);
+    let mut done = DONE.lock();
+    if !*done {
+        plugin_register_static()?;
+        *done = true;
+    }
+    Ok(())
+}
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     listen_to_tensorrt();

@@ -308,7 +308,10 @@ fn cameras_say_what_differs() {
     assert!(matches!(&door.source, CameraSource::Rtsp { transport: Transport::Tcp, .. }));
     assert_eq!(door.outputs.pictures.as_ref().unwrap().classes, ["person"]);
     let mqtt = door.outputs.mqtt.as_ref().unwrap();
-    assert_eq!((mqtt.topic.as_str(), mqtt.qos, mqtt.broker.port), ("gst-trt/door/objects", Qos::ExactlyOnce, 8883));
+    assert_eq!(
+        (mqtt.topic.as_str(), mqtt.qos, mqtt.broker.server.hosts[0].1),
+        ("gst-trt/door/objects", Qos::ExactlyOnce, 8883)
+    );
     assert_eq!(mqtt.broker, plain.outputs.mqtt.as_ref().unwrap().broker, "one connection for both");
 
     assert!(matches!(&clip.source, CameraSource::File { looping: false, path } if path.ends_with("clip.mp4")));
@@ -335,7 +338,7 @@ fn secrets_come_from_the_environment_and_are_never_printed() {
     let source = &plan.cameras[0].source;
     assert_eq!(url(source), "rtsp://admin:p%40s%2Fs@10.0.0.5/t0ken/a");
     assert_eq!(source.label(), "rtsp://***@10.0.0.5/${TOKEN_1}/a");
-    let broker = &plan.cameras[0].outputs.mqtt.as_ref().unwrap().broker;
+    let broker = &plan.cameras[0].outputs.mqtt.as_ref().unwrap().broker.server;
     assert_eq!((broker.username.as_deref(), broker.password.as_ref().unwrap().expose()), (Some("me"), "hunter2"));
     let printed = format!("{plan:?}");
     for secret in ["p@s/s", "p%40s", "t0ken", "hunter2"] {
@@ -562,13 +565,34 @@ fn large_files_are_read_in_a_moment() {
     assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
 }
 
-/// The configurations in the documentation are valid.
+/// The configurations in the documents are valid: blocks marked `json config.json`.
 #[test]
-fn the_documentations_files_hold() {
+fn the_documents_files_hold() {
     let folder = Folder::new();
-    let text = std::fs::read_to_string(find::root().join("docs/configuration.md")).unwrap();
-    let blocks: Vec<_> = text.split("```json\n").skip(1).map(|part| part.split("```").next().unwrap()).collect();
-    assert_eq!(blocks.len(), 2);
-    assert_eq!(folder.plan(blocks[0], &[]).cameras.len(), 1);
-    assert_eq!(folder.plan(blocks[1], &["RTSP_STREAMS=['test:ball']"]).pipeline, Pipeline::Cpu);
+    // What the documents name.
+    for name in ["media", "zones"] {
+        std::fs::create_dir(folder.0.path().join(name)).unwrap();
+    }
+    for name in ["yolo12m.onnx", "models/yolov12n.onnx", "media/bikes.mp4"] {
+        std::fs::write(folder.0.path().join(name), "").unwrap();
+    }
+    let pages = std::fs::read_dir(find::root().join("docs")).unwrap().flatten().map(|entry| entry.path());
+    let pages = pages.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    let mut plans = Vec::new();
+    for page in pages.chain([find::root().join("README.md")]) {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for part in text.split("```json config.json\n").skip(1) {
+            let block = part.split("```").next().unwrap();
+            // A part of a file runs on the cameras that the whole has.
+            let set: &[&str] = if block.contains("RTSP_STREAMS") { &[] } else { &["RTSP_STREAMS=['test:ball']"] };
+            let overrides = Overrides { set: set.iter().map(ToString::to_string).collect(), ..Overrides::default() };
+            let (plan, said) = folder.said(block, &overrides);
+            let plan = plan.unwrap_or_else(|| panic!("{}: {said}", page.display()));
+            assert!(!said.contains("unknown key") && !said.contains("no such file"), "{}: {said}", page.display());
+            plans.push(plan.pipeline);
+        }
+    }
+    for pipeline in [Pipeline::Cpu, Pipeline::UnifiedGpu] {
+        assert!(plans.iter().filter(|found| **found == pipeline).count() >= 2, "{plans:?}");
+    }
 }

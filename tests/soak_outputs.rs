@@ -65,3 +65,12 @@ fn kafka_is_away_for_a_minute() {
         assert_eq!(kept, QUEUE, "{key}: what the queue holds");
     }
 }
+
+/// Through `gst-trt run`, which publishes to Kafka and to Redis.
+#[test]
+#[ignore = "minutes: cargo test --release --test soak_outputs -- --ignored"]
+fn kafka_and_redis_are_away_for_a_minute() {
+    if common::running::start() {
+        common::outage::kafka_and_redis_are_away(Duration::from_secs(60));
+    }
+}

@@ -163,6 +163,7 @@ fn section(name: &str) -> String {
     let lines =
         source.lines().map_while(|line| line.strip_prefix("//!")).map(|line| line.strip_prefix(' ').unwrap_or(line));
     let text: Vec<_> = lines.filter(|line| !line.starts_with("SECTION:")).collect();
+    assert!(text.iter().any(|line| line.starts_with("gst-launch-1.0")), "{name} has no launch string");
     text.join("\n").trim().into()
 }
 
@@ -178,7 +179,8 @@ fn table(specs: &[&glib::ParamSpec]) -> String {
             Some((from, to)) if to == u64::MAX.to_string() || to == u32::MAX.to_string() => format!("from {from}"),
             Some((from, to)) => format!("{from} to {to}"),
             None if !nicks.is_empty() => nicks.join(", "),
-            None => spec.value_type().name().trim_start_matches('g').replace("chararray", "string"),
+            // Not the method of `ToValue`, which is that of a reference.
+            None => glib::ParamSpec::value_type(spec).name().trim_start_matches('g').replace("chararray", "string"),
         };
         let flags = spec.flags();
         let changes = match () {

@@ -162,6 +162,40 @@ pub(super) fn open_with(
     Ok(service)
 }
 
+/// The time that the models in use take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Work {
+    /// Of all devices together, for all images so far in full batches, divided by the number of devices.
+    pub done: Duration,
+    /// For one image of each model, divided by the number of devices.
+    pub image: Duration,
+    /// Whether one of the models runs on a GPU.
+    pub on_gpus: bool,
+}
+
+/// The work of the models in use.
+pub fn work() -> Work {
+    let services: Vec<_> = {
+        let entries = SERVICES.lock();
+        let service = |(key, entry): (&Key, &Arc<Entry>)| {
+            // An entry that is being opened is busy only for the moment of its claim.
+            Some(((key.backend, key.device_id), entry.state.lock().service.upgrade()?))
+        };
+        entries.iter().filter_map(service).collect()
+    };
+    let mut devices: Vec<_> = services.iter().map(|(device, _)| *device).collect();
+    devices.sort_unstable_by_key(|(backend, device)| (*backend == Backend::Cpu, *device));
+    devices.dedup();
+    let number = u32::try_from(devices.len()).unwrap_or(u32::MAX).max(1);
+    let stats: Vec<_> = services.iter().map(|(_, service)| service.stats()).collect();
+    Work {
+        done: stats.iter().map(|stats| stats.work).sum::<Duration>() / number,
+        // The sum of one device, since each has all models; and a camera uses one of the devices.
+        image: stats.iter().map(|stats| stats.region_time).sum::<Duration>() / number / number,
+        on_gpus: devices.iter().any(|(backend, _)| *backend == Backend::TensorRt),
+    }
+}
+
 /// Hashes of all files of a model, which decide its results.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Content {

@@ -7,7 +7,7 @@ use crate::config::{Camera, Model, Plan};
 use crate::elements::{ElementSetup, Task, models, opened_as};
 use crate::error::{self, ErrorKind};
 use crate::infer::{self, ModelSettings};
-use crate::{cpu, gpu, plugin_register_static};
+use crate::{cpu, gpu, register_elements};
 use gst::prelude::*;
 use model::head::Trust;
 use tensorrt::ModelContent;
@@ -18,7 +18,7 @@ fn name(model: &Model) -> String {
 
 /// For the CPU pipeline: each model is opened by its element, with its settings.
 pub fn on_cpu(plan: &Plan) -> Vec<Check> {
-    if let Err(error) = plugin_register_static() {
+    if let Err(error) = register_elements() {
         return vec![Check::missing("elements", error)];
     }
     let mut checks = Vec::new();

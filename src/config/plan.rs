@@ -345,7 +345,7 @@ pub enum LinesTarget {
 /// Where a server is, and how to get in.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Server {
-    /// Host and port of each; Redis has one.
+    /// Host and port of each; MQTT and Redis have one.
     pub hosts: Vec<(String, u16)>,
     /// `None`: unencrypted.
     pub tls: Option<Tls>,
@@ -395,19 +395,24 @@ pub struct Mqtt {
 /// The settings that cameras of one connection share.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Broker {
-    pub host: String,
-    pub port: u16,
-    /// `None`: unencrypted.
-    pub tls: Option<Tls>,
-    pub username: Option<String>,
-    pub password: Option<Secret>,
+    /// It has one host.
+    pub server: Server,
     /// `None`: made from the program's name, the machine's and the process id.
     pub client_id: Option<String>,
     /// `online` (retained) after connecting, `offline` at the end and as last will.
     pub status_topic: String,
     pub keep_alive: Duration,
-    /// Most messages kept while the broker is unavailable; the oldest are dropped first.
-    pub offline_queue: usize,
+}
+
+impl Broker {
+    /// Adds the name of `host` to the client id and the status topic: the hosts of a fleet have one configuration, and a broker
+    /// needs to tell its clients apart.
+    pub fn of_host(&mut self, host: &str) {
+        if let Some(id) = &mut self.client_id {
+            *id = format!("{id}-{host}");
+        }
+        self.status_topic = format!("{}/{host}", self.status_topic);
+    }
 }
 
 /// Files in PEM.

@@ -200,16 +200,23 @@ impl Cluster {
             // Without the setting's value, which may be a password.
             KafkaError::ClientConfig(_, description, key, _) => format!("{key}: {description}"),
             other => match other.rdkafka_error_code() {
-                Some(Code::BrokerTransportFailure | Code::OperationTimedOut | Code::AllBrokersDown) => {
-                    "no broker answers: check the address, and that the port is the right one of several (with or without \
-                     TLS)"
-                        .to_owned()
-                }
+                Some(Code::BrokerTransportFailure | Code::OperationTimedOut | Code::AllBrokersDown) => no_answer(""),
                 _ => other.to_string(),
             },
         });
         Error::new(ErrorKind::Failed, format!("{}: {reason}", self.address))
     }
+}
+
+/// `reason`: as librdkafka has it, or empty.
+fn no_answer(reason: &str) -> String {
+    // It also tells how long it took, and how often it has told.
+    let reason = reason.split(" (after ").next().unwrap_or_default();
+    let reason = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
+    format!(
+        "no broker answers{reason}: check the address, and that the port is the right one of several (kafka:// without TLS, \
+         kafkas:// with TLS)"
+    )
 }
 
 /// What brokers were reported to refuse.
@@ -242,7 +249,7 @@ impl Problems {
                 true,
             ),
             Some(Code::BrokerTransportFailure | Code::Resolve | Code::AllBrokersDown) if !found.is_final => {
-                (format!("no broker answers ({reason}): check the address"), false)
+                (no_answer(reason), false)
             }
             _ => return,
         };
@@ -272,3 +279,19 @@ impl ClientContext for Problems {
 }
 
 impl ConsumerContext for Problems {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_what_a_person_can_use() {
+        let text = no_answer(
+            "a:9/bootstrap: Connect to ipv4#127.0.0.1:9 failed: Connection refused (after 0ms in state CONNECT)",
+        );
+        assert!(text.starts_with(
+            "no broker answers (a:9/bootstrap: Connect to ipv4#127.0.0.1:9 failed: Connection refused): check"
+        ));
+        assert!(no_answer("").starts_with("no broker answers: check the address, "));
+    }
+}

@@ -3,9 +3,11 @@
 use super::cluster::{Cluster, Record};
 use super::member::Member;
 use super::notice::{Notice, Tell};
+use super::probes::Probes;
 use super::reader::Reader;
 use super::writer::Writer;
 use super::{CAT, status};
+use crate::backend;
 use crate::config::{self, Findings, Loaded, Overrides, Severity};
 use crate::error::Error;
 use crate::monitor::{CameraState, Sample};
@@ -13,11 +15,10 @@ use crate::publish::{Lease, Origin};
 use crate::run::{
     self, CameraSetup, Commands, FleetRun, Happened, Meters, OnPipeline, Options, Outcome, Supervisor, Views, Warm,
 };
-use ::fleet::{Action, Drain, Event, Host, HostState, SETTINGS, Slot, drained_host};
+use ::fleet::{Action, Capacity, Doing, Drain, Event, Figures, Host, HostState, SETTINGS, Slot, drained_host};
 use futures_channel::mpsc::{UnboundedReceiver, unbounded};
 use futures_util::StreamExt;
 use gst::glib;
-use parking_lot::Mutex;
 use serde_json::{Map, Value};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,8 +34,8 @@ const REPORT: Duration = Duration::from_secs(3);
 const REPORT_CHANGE: Duration = Duration::from_millis(500);
 /// Cameras that haven't stopped after this time are left to the supervisor.
 const LONGEST_END: Duration = Duration::from_secs(6);
-/// A main context that hasn't looked at the time for this long hangs.
-const HANGS: Duration = Duration::from_secs(30);
+/// Between two looks at what the cameras take.
+const MEASURE: Duration = Duration::from_secs(1);
 /// The name that findings show.
 const FILE: &str = "the fleet's configuration";
 
@@ -75,7 +76,7 @@ pub struct HostOptions {
     pub name: String,
     /// The group takes a host's cameras away that wasn't heard for this long.
     pub session: Duration,
-    /// Most cameras at once.
+    /// Most cameras at once; `None`: as many as there is room for.
     pub capacity: Option<usize>,
     /// Of the settings.
     pub overrides: Overrides,
@@ -90,42 +91,10 @@ pub struct HostOptions {
     pub sample: Box<dyn Fn() -> Option<Sample>>,
 }
 
-/// What other threads may ask of a host.
-#[derive(Clone)]
-pub struct Probes(Arc<Mutex<Probed>>);
-
-struct Probed {
-    ready: Result<(), String>,
-    looked: Instant,
-}
-
-impl Default for Probes {
-    fn default() -> Self {
-        let ready = Err("it hasn't joined the group".to_owned());
-        Self(Arc::new(Mutex::new(Probed { ready, looked: Instant::now() })))
-    }
-}
-
-impl Probes {
-    /// # Errors
-    /// Why the host doesn't serve cameras.
-    pub fn ready(&self) -> Result<(), String> {
-        self.0.lock().ready.clone()
-    }
-
-    /// # Errors
-    /// The main context hangs.
-    pub fn healthy(&self) -> Result<(), String> {
-        let age = self.0.lock().looked.elapsed();
-        if age < HANGS { Ok(()) } else { Err(format!("the main loop hasn't run for {age:?}")) }
-    }
-}
-
 /// A host on the main context that is the default of the thread that starts it.
 pub struct HostProcess {
     name: String,
     run: String,
-    capacity: Option<usize>,
     overrides: Overrides,
     meters: Meters,
     say: Rc<dyn Fn(&str)>,
@@ -143,6 +112,10 @@ pub struct HostProcess {
 
 struct State {
     host: Host,
+    capacity: Capacity,
+    measured: Instant,
+    /// Whether there are more cameras than there is room for; `None`: nothing was measured yet.
+    full: Option<bool>,
     shown: HostState,
     settings: Settings,
     /// Holds the models open.
@@ -198,8 +171,12 @@ impl HostProcess {
         let reader = Reader::start(cluster, &name, tell.clone())?;
         let writer = Writer::start(cluster, tell.clone())?;
         let member = Member::join(cluster, &name, session, lease.clone(), tell)?;
+        let capacity = Capacity::new(capacity, backend::work().image);
         let state = State {
-            host: Host::new(&name, &run, capacity.unwrap_or(usize::MAX)),
+            host: Host::new(&name, &run, capacity.cameras().unwrap_or(usize::MAX)),
+            capacity,
+            measured: Instant::now(),
+            full: None,
             shown: HostState::Joining,
             settings,
             _warm: warm,
@@ -216,7 +193,6 @@ impl HostProcess {
         let this = Rc::new(Self {
             name,
             run,
-            capacity,
             overrides,
             meters,
             say,
@@ -501,7 +477,11 @@ impl HostProcess {
             let cameras = slots.iter().filter_map(|slot| state.host.record(slot)).map(|record| &record.camera);
             config::joined(&state.settings.0, cameras)
         };
-        config::load_part(Path::new(FILE), &text, &self.overrides)
+        let mut loaded = config::load_part(Path::new(FILE), &text, &self.overrides)?;
+        // Other hosts are clients of the same brokers.
+        let outputs = loaded.plan.cameras.iter_mut().map(|camera| &mut camera.outputs);
+        outputs.filter_map(|outputs| outputs.mqtt.as_mut()).for_each(|mqtt| mqtt.broker.of_host(&self.name));
+        Ok(loaded)
     }
 
     /// Cameras with errors don't run; the others do.
@@ -554,8 +534,45 @@ impl HostProcess {
         restart.into_iter().for_each(|slot| self.handle(Event::Restart(slot)));
     }
 
+    /// Measures what the cameras take, which says how many there is room for.
+    fn measure(&self) {
+        if self.state.borrow().measured.elapsed() < MEASURE {
+            return;
+        }
+        let (mut snapshots, work) = (self.meters.snapshots(), backend::work());
+        snapshots.retain(|camera| camera.state == CameraState::Playing);
+        let sample = (self.sample)().filter(|_| work.on_gpus);
+        let decoders = sample.iter().flat_map(|sample| &sample.gpus).filter_map(|gpu| gpu.decoder_percent);
+        let figures = Figures {
+            playing: snapshots.len(),
+            work: work.done,
+            decoders: decoders.map(|percent| percent / 100.0).reduce(f64::max),
+            frames: snapshots.iter().map(|camera| camera.frames).sum(),
+            drops: snapshots.iter().map(|camera| camera.drops).sum(),
+        };
+        let mut state = self.state.borrow_mut();
+        state.measured = Instant::now();
+        state.capacity.expect(work.image);
+        let complete = state.capacity.measure(self.start.elapsed(), figures);
+        let (room, why) = (state.capacity.cameras(), state.capacity.describe());
+        state.host.set_capacity(room.unwrap_or(usize::MAX));
+        if !complete {
+            return;
+        }
+        gst::info!(CAT, "room for {room:?} camera(s): {why}; {figures:?}");
+        let takes_place = |doing: &Doing| !matches!(doing, Doing::Quarantined | Doing::Unusable(_));
+        let wanted = state.host.cameras().filter(|view| takes_place(&view.doing)).count();
+        let full = room.is_some_and(|room| wanted > room);
+        if state.full.replace(full) != Some(full)
+            && let Some(room) = room
+        {
+            (self.say)(&format!("room for {room} camera(s): {why}"));
+        }
+    }
+
     /// Reports, and ends when everything has stopped.
     fn look(&self) {
+        self.measure();
         let due = {
             let state = self.state.borrow();
             let age = state.reported.map(|reported| reported.elapsed());
@@ -568,10 +585,7 @@ impl HostProcess {
         if due || ended {
             self.report(ended);
         }
-        let mut probed = self.probes.0.lock();
-        probed.looked = Instant::now();
-        probed.ready = self.readiness();
-        drop(probed);
+        self.probes.looked(self.readiness());
         if ended && self.network.borrow().is_some() {
             self.writer.flush(Duration::from_secs(2));
             // Without leaving the group.
@@ -596,12 +610,13 @@ impl HostProcess {
         let mut state = self.state.borrow_mut();
         (state.reported, state.changed) = (Some(Instant::now()), false);
         let shown = if ended { HostState::Stopped } else { state.shown };
+        let capacity = state.capacity.cameras();
         let views: Vec<_> = if ended { vec![] } else { state.host.cameras().collect() };
         drop(state);
         let snapshots = self.meters.snapshots();
         let cameras = status::cameras(&views, &snapshots, sample.as_ref());
         self.meters.set_idle(status::idle(&views));
-        let about = status::Process { host: &self.name, run: &self.run, state: shown, capacity: self.capacity };
+        let about = status::Process { host: &self.name, run: &self.run, state: shown, capacity };
         self.writer.status(&self.name, &status::of(&about, cameras, sample.as_ref()).write());
     }
 }

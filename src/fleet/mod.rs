@@ -15,6 +15,7 @@ mod host;
 mod member;
 mod notice;
 mod overview;
+mod probes;
 mod reader;
 mod status;
 mod topics;
@@ -22,8 +23,9 @@ mod writer;
 
 pub use apply::{Applied, Removed, apply, drain, release, remove};
 pub use cluster::Cluster;
-pub use host::{HostOptions, HostProcess, Probes, Settings};
+pub use host::{HostOptions, HostProcess, Settings};
 pub use overview::{CameraRow, HostRow, Overview};
+pub use probes::Probes;
 pub use topics::PARTITIONS;
 
 use std::sync::LazyLock;

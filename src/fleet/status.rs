@@ -49,7 +49,7 @@ pub fn cameras(views: &[CameraView], snapshots: &[Camera], sample: Option<&Sampl
     views.iter().map(one).collect()
 }
 
-const NO_ROOM: &str = "the host has no room for it: add a host, or raise --max-cameras";
+const NO_ROOM: &str = "the host has no room for it: add a host, or set --max-cameras";
 const QUARANTINE: &str = "two hosts ended while they started it: gst-trt fleet release, or a change of its record, makes hosts \
                           try it again";
 

@@ -158,7 +158,11 @@ impl Service {
             }),
             work: Condvar::new(),
             ended: Condvar::new(),
-            stats: Mutex::new(Stats { launches: vec![0; max_batch + 1], ..Stats::default() }),
+            stats: Mutex::new(Stats {
+                launches: vec![0; max_batch + 1],
+                totals: ServiceStats::warmed_up(batch_time, max_batch),
+                ..Stats::default()
+            }),
             batch_time: RecentMax::new(batch_time),
         });
         let watched = Arc::downgrade(&shared);
@@ -476,6 +480,9 @@ impl Shared {
         stats.totals.candidates += done.candidates;
         stats.totals.objects += done.objects;
         stats.totals.failed += u64::from(done.failed);
+        if !done.failed {
+            stats.totals.add_work(took, batch);
+        }
         if let Some(launches) = stats.launches.get_mut(batch) {
             *launches += 1;
         }

@@ -75,18 +75,51 @@ pub struct ServiceStats {
     pub latency: Percentiles,
     /// The time of one batch on its lane.
     pub batch_time: Percentiles,
+    /// The shortest time of a region in any batch, also in the full one that ran before the first frame.
+    pub region_time: Duration,
+    /// The time that all regions take in full batches: of each the shortest that was known when it ran. Small batches take
+    /// longer, but they are small because the device has time for them.
+    pub work: Duration,
 }
 
 impl ServiceStats {
+    /// The totals before the first frame, after a full batch that took this long.
+    pub fn warmed_up(batch_time: Duration, max_batch: usize) -> Self {
+        Self { region_time: of_region(batch_time, max_batch), ..Self::default() }
+    }
+
+    /// Adds the work of a batch that took this long.
+    pub fn add_work(&mut self, batch_time: Duration, batch: usize) {
+        self.region_time = self.region_time.min(of_region(batch_time, batch));
+        self.work += self.region_time * u32::try_from(batch).unwrap_or(u32::MAX);
+    }
+
     /// The mean number of regions per batch.
     pub fn batch_fill(&self) -> f64 {
         if self.batches == 0 { 0.0 } else { self.slots as f64 / self.batches as f64 }
     }
 }
 
+/// The part of a batch's time that each of its regions takes.
+fn of_region(batch_time: Duration, batch: usize) -> Duration {
+    batch_time / u32::try_from(batch).unwrap_or(u32::MAX).max(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn work_is_what_full_batches_would_take() {
+        let ms = Duration::from_millis;
+        let mut stats = ServiceStats::warmed_up(ms(40), 4);
+        stats.add_work(ms(30), 1);
+        assert_eq!((stats.region_time, stats.work), (ms(10), ms(10)), "alone it takes longer");
+        stats.add_work(ms(20), 4);
+        assert_eq!((stats.region_time, stats.work), (ms(5), ms(30)), "what has run isn't counted again");
+        stats.add_work(ms(40), 2);
+        assert_eq!(stats.work, ms(40));
+    }
 
     #[test]
     fn percentiles_within_one_per_cent() {

@@ -161,8 +161,12 @@ impl Numbers {
             self.cameras.iter().filter_map(move |camera| Some(([("camera", camera.name.as_str())], values(camera)?)))
         };
         counters(encoder, "gst_trt_camera_clips", "Clips of events that were written", count(|clips| clips.written))?;
-        let lost = "Events and commands whose clip wasn't written, or not to its end";
-        counters(encoder, "gst_trt_camera_clips_lost", lost, count(|clips| clips.lost))
+        counters(
+            encoder,
+            "gst_trt_camera_clips_lost",
+            "Events and commands whose clip wasn't written, or not to its end",
+            count(|clips| clips.lost),
+        )
     }
 }
 

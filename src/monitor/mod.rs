@@ -5,7 +5,7 @@
 //! 3. A [`Sampler`] adds the figures of the process, the machine and its GPUs: a [`Sample`], with rates over the time
 //!    since the previous one.
 //! 4. A [`Watch`] takes a sample every second and publishes it: as a [`table`] or as JSON Lines, over a socket to
-//!    `gst-trt monitor` ([`socket`]), and to Prometheus ([`metrics`]).
+//!    `gst-trt monitor` ([`socket`]), and on a [`Board`] for Prometheus ([`metrics`]).
 //! 5. A [`Profiler`] shows where the time of a pipeline goes, by element and by thread.
 
 mod columns;
@@ -29,4 +29,4 @@ pub use meter::Meter;
 pub use profile::{Profile, Profiler, Stage, Thread};
 pub use sample::{CameraRow, Machine, Process, Sample, Sampler};
 pub use snapshot::{BUCKETS, Camera, CameraState, ClipCounts, Count, Latency, Place};
-pub use watch::{Cameras, Health, OnSample, Options, Print, Watch};
+pub use watch::{Board, Cameras, Health, OnSample, Options, Print, Watch};

@@ -61,6 +61,45 @@ impl Default for Health {
     }
 }
 
+/// What is served over HTTP, also before there are samples.
+#[derive(Clone)]
+pub struct Board {
+    cameras: Cameras,
+    health: Arc<Health>,
+    last: Arc<Mutex<Option<Sample>>>,
+}
+
+impl Board {
+    pub fn new(cameras: Cameras, health: Health) -> Self {
+        Self { cameras, health: Arc::new(health), last: Arc::default() }
+    }
+
+    /// Serves metrics to Prometheus there, and answers probes.
+    ///
+    /// # Errors
+    /// The address can't be bound, or the system can't create a thread.
+    pub fn serve(&self, address: SocketAddr) -> Result<Server, Error> {
+        let (of_metrics, of_ready) = (self.clone(), self.clone());
+        let pages = Pages {
+            metrics: Arc::new(move || metrics::text((of_metrics.cameras)(), of_metrics.last())),
+            healthy: self.health.healthy.clone(),
+            ready: Arc::new(move || {
+                (of_ready.health.ready)()?;
+                match (of_ready.cameras)().iter().find(|camera| camera.state == CameraState::Starting) {
+                    Some(camera) => Err(format!("{} is starting", camera.name)),
+                    None => Ok(()),
+                }
+            }),
+        };
+        Server::start(address, pages)
+    }
+
+    /// The last sample, if there was one.
+    pub fn last(&self) -> Option<Sample> {
+        self.last.lock().clone()
+    }
+}
+
 /// Where samples are published.
 pub struct Options {
     /// Time between two samples.
@@ -71,10 +110,6 @@ pub struct Options {
     pub on_sample: Option<Box<OnSample>>,
     /// Where samples are printed, and how.
     pub print: Option<(Print, Box<dyn Write + Send>)>,
-    /// The address where metrics are served to Prometheus.
-    pub metrics: Option<SocketAddr>,
-    /// What `/healthz` and `/readyz` answer.
-    pub health: Health,
     /// The folder of the socket for `gst-trt monitor`; [`socket::folder`] unless in tests.
     pub socket: Option<PathBuf>,
 }
@@ -83,41 +118,22 @@ pub struct Options {
 pub struct Watch {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
-    metrics: Option<Server>,
     no_socket: Option<String>,
 }
 
 #[derive(Default)]
 struct Shared {
-    state: Mutex<State>,
+    ended: Mutex<bool>,
     end: Condvar,
 }
 
-#[derive(Default)]
-struct State {
-    last: Option<Sample>,
-    ended: bool,
-}
-
 impl Watch {
+    /// Takes samples of the board's cameras, and puts them on it.
+    ///
     /// # Errors
-    /// The metrics' address can't be bound, or the system can't create a thread.
-    pub fn start(cameras: Cameras, options: Options) -> Result<Self, Error> {
+    /// The system can't create a thread.
+    pub fn start(board: &Board, options: Options) -> Result<Self, Error> {
         let shared = Arc::new(Shared::default());
-        let asked = (cameras.clone(), shared.clone());
-        let (starting, ready) = (cameras.clone(), options.health.ready.clone());
-        let pages = Pages {
-            metrics: Arc::new(move || metrics::text((asked.0)(), asked.1.state.lock().last.clone())),
-            healthy: options.health.healthy.clone(),
-            ready: Arc::new(move || {
-                ready()?;
-                match starting().iter().find(|camera| camera.state == CameraState::Starting) {
-                    Some(camera) => Err(format!("{} is starting", camera.name)),
-                    None => Ok(()),
-                }
-            }),
-        };
-        let metrics = options.metrics.map(|address| Server::start(address, pages)).transpose()?;
         let (socket, no_socket) = match options.socket.as_deref().map(socket::Server::start) {
             Some(Ok(server)) => (Some(server), None),
             Some(Err(error)) => (None, Some(format!("gst-trt monitor can't connect: {error}"))),
@@ -125,24 +141,14 @@ impl Watch {
         };
         let sampler = Sampler::new(options.cpu_warning, false);
         let thread = {
-            let shared = shared.clone();
-            let run = move || shared.run(sampler, &cameras, options.every, options.on_sample, options.print, socket);
+            let (shared, board) = (shared.clone(), board.clone());
+            let run = move || shared.run(sampler, &board, options.every, options.on_sample, options.print, socket);
             std::thread::Builder::new().name("monitor".into()).spawn(run)
         };
         let thread = thread.map_err(|error| {
             Error::new(crate::error::ErrorKind::Failed, format!("the monitoring thread can't be created: {error}"))
         })?;
-        Ok(Self { shared, thread: Some(thread), metrics, no_socket })
-    }
-
-    /// The address where metrics are served.
-    pub fn metrics(&self) -> Option<SocketAddr> {
-        self.metrics.as_ref().map(Server::address)
-    }
-
-    /// The last sample, if there was one.
-    pub fn last(&self) -> Option<Sample> {
-        self.shared.state.lock().last.clone()
+        Ok(Self { shared, thread: Some(thread), no_socket })
     }
 
     /// Why `gst-trt monitor` can't connect; everything else works without.
@@ -153,8 +159,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.metrics = None;
-        self.shared.state.lock().ended = true;
+        *self.shared.ended.lock() = true;
         self.shared.end.notify_all();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -166,7 +171,7 @@ impl Shared {
     fn run(
         &self,
         mut sampler: Sampler,
-        cameras: &Cameras,
+        board: &Board,
         every: Duration,
         on_sample: Option<Box<OnSample>>,
         mut print: Option<(Print, Box<dyn Write + Send>)>,
@@ -176,7 +181,7 @@ impl Shared {
         while self.wait_until(next) {
             // A late sample isn't caught up on.
             next = (next + every).max(Instant::now());
-            let sample = sampler.sample(cameras());
+            let sample = sampler.sample((board.cameras)());
             on_sample.iter().for_each(|on_sample| on_sample(&sample));
             if let Some((format, to)) = &mut print
                 && format.write(&sample, to).is_err()
@@ -189,21 +194,21 @@ impl Shared {
                 line.push(b'\n');
                 server.send(&line);
             }
-            self.state.lock().last = Some(sample);
+            *board.last.lock() = Some(sample);
         }
     }
 
     /// Waits until `time`; `false` when the watch ends.
     fn wait_until(&self, time: Instant) -> bool {
-        let mut state = self.state.lock();
+        let mut ended = self.ended.lock();
         loop {
-            if state.ended {
+            if *ended {
                 return false;
             }
             let Some(left) = time.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else {
                 return true;
             };
-            self.end.wait_for(&mut state, left);
+            self.end.wait_for(&mut ended, left);
         }
     }
 }
@@ -241,11 +246,11 @@ mod tests {
             cpu_warning: 1000.0,
             on_sample: None,
             print: Some((Print::JsonLines, Box::new(Lines(send)))),
-            metrics: Some("127.0.0.1:0".parse().unwrap()),
-            health: Health::default(),
             socket: Some(folder.clone()),
         };
-        let watch = Watch::start(Arc::new(move || vec![asked.snapshot()]), options).unwrap();
+        let board = Board::new(Arc::new(move || vec![asked.snapshot()]), Health::default());
+        let server = board.serve("127.0.0.1:0".parse().unwrap()).unwrap();
+        let watch = Watch::start(&board, options).unwrap();
         assert_eq!(watch.no_socket(), None);
         meter.frame(Duration::from_millis(3), 2);
         let [(pid, path)] = &socket::running(&folder)[..] else { panic!() };
@@ -254,7 +259,7 @@ mod tests {
             socket::Reader::connect(path).unwrap().take(3).map(|sample| sample.unwrap()).collect();
         assert_eq!((samples[2].cameras[0].camera.frames, samples[2].cameras[0].fps), (1, 0.0));
 
-        let mut stream = TcpStream::connect(watch.metrics().unwrap()).unwrap();
+        let mut stream = TcpStream::connect(server.address()).unwrap();
         stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();

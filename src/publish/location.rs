@@ -101,8 +101,7 @@ impl Location {
         let default_port = match scheme {
             "mqtt" => Some(1883),
             "mqtts" => Some(8883),
-            "kafka" => Some(9092),
-            "kafkas" => Some(9093),
+            "kafka" | "kafkas" => Some(::fleet::default_port(scheme == "kafkas")),
             "redis" | "rediss" => Some(6379),
             "tcp" => None,
             _ => {

@@ -97,7 +97,11 @@ impl Stills {
                 let height = (u64::from(height) * u64::from(width)).div_ceil(u64::from(from));
                 // The formats that cameras send have colours for 2 x 2 pixels.
                 let even = |pixels: u64| (pixels / 2 * 2).max(2);
-                format!("videoscale ! video/x-raw,width={},height={} ! ", even(width.into()), even(height))
+                format!(
+                    "videoscale add-borders=false ! video/x-raw,width={},height={} ! ",
+                    even(width.into()),
+                    even(height)
+                )
             }
             _ => String::new(),
         };
@@ -126,7 +130,7 @@ mod tests {
     /// A grey frame with one object.
     fn frame(width: u32, height: u32) -> (gst::Buffer, gst::Caps, Arc<Record>) {
         gst::init().unwrap();
-        crate::plugin_register_static().unwrap();
+        crate::register_elements().unwrap();
         let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::Nv12, width, height).build().unwrap();
         let buffer = gst::Buffer::from_slice(vec![128_u8; info.size()]);
         let mut record = Record::default();
@@ -142,7 +146,7 @@ mod tests {
         let source = pipeline.by_name("in").unwrap();
         source.set_property("caps", gst::Caps::builder("image/jpeg").build());
         pipeline.set_state(gst::State::Playing).unwrap();
-        source.emit_by_name::<gst::FlowReturn>("push-buffer", &[&gst::Buffer::from_slice(jpeg)]);
+        let _ = source.emit_by_name::<gst::FlowReturn>("push-buffer", &[&gst::Buffer::from_slice(jpeg)]);
         let sample = pipeline.by_name("out").unwrap().emit_by_name::<gst::Sample>("pull-sample", &[]);
         let (width, height) = size(sample.caps().unwrap()).unwrap();
         let pixels = sample.buffer().unwrap().map_readable().unwrap().to_vec();

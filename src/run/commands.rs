@@ -69,14 +69,14 @@ impl Commands {
             }
             match self.listen(&broker, topics.clone()) {
                 Ok(listener) => _ = self.listeners.insert(broker, (topics, listener)),
-                Err(error) => self.tell(format!("commands can't be received from {}: {error}", broker.host)),
+                Err(error) => self.tell(format!("commands can't be received from {}: {error}", host(&broker))),
             }
         }
     }
 
     fn listen(&self, broker: &Broker, topics: Topics) -> std::io::Result<Listener> {
         let (location, settings) = connection(broker);
-        let (names, host, sender) = (topics.keys().cloned().collect(), broker.host.clone(), self.sender.clone());
+        let (names, host, sender) = (topics.keys().cloned().collect(), host(broker).to_owned(), self.sender.clone());
         let hear = move |heard: Heard| {
             let asked = match heard {
                 Heard::Message { topic, payload } => {
@@ -98,6 +98,11 @@ impl Commands {
     fn tell(&self, text: String) {
         let _ = self.sender.unbounded_send(Asked::Say(text));
     }
+}
+
+/// What a broker is called in reports.
+fn host(broker: &Broker) -> &str {
+    broker.server.hosts.first().map_or("", |(host, _)| host)
 }
 
 impl Drop for Commands {

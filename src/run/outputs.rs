@@ -64,7 +64,7 @@ pub fn clips(camera: &Camera) -> Option<clips::Settings> {
 pub fn check_certificates(plan: &Plan) -> Result<(), Error> {
     for camera in &plan.cameras {
         let Outputs { mqtt, kafka, redis, .. } = &camera.outputs;
-        let mqtt = mqtt.as_ref().and_then(|mqtt| mqtt.broker.tls.as_ref());
+        let mqtt = mqtt.as_ref().and_then(|mqtt| mqtt.broker.server.tls.as_ref());
         let kafka = kafka.as_ref().and_then(|kafka| kafka.brokers.tls.as_ref());
         let redis = redis.as_ref().and_then(|redis| redis.server.tls.as_ref());
         for tls in [mqtt, kafka, redis].into_iter().flatten() {
@@ -144,21 +144,19 @@ fn queue(lines: usize) -> u32 {
 
 /// The location of a broker, and what clients tell it of themselves.
 fn client(broker: &Broker) -> (String, MqttSettings) {
-    let scheme = if broker.tls.is_some() { "mqtts" } else { "mqtt" };
-    let account = account(broker.username.as_deref(), broker.password.as_ref().filter(|_| broker.username.is_some()));
     let settings = MqttSettings {
         client_id: broker.client_id.clone(),
         status_topic: Some(broker.status_topic.clone()),
         keep_alive: broker.keep_alive,
         ..MqttSettings::default()
     };
-    (format!("{scheme}://{account}{}", server(&broker.host, broker.port)), settings)
+    (address("mqtt", &broker.server), settings)
 }
 
 /// The location of a broker, and all settings of a connection to it.
 pub fn connection(broker: &Broker) -> (String, MqttSettings) {
     let (location, settings) = client(broker);
-    let tls = broker.tls.clone().unwrap_or_default();
+    let tls = broker.server.tls.clone().unwrap_or_default();
     let settings = MqttSettings {
         // The configuration already contains the account, from the environment where it says so.
         credentials_env: String::new(),
@@ -172,9 +170,9 @@ pub fn connection(broker: &Broker) -> (String, MqttSettings) {
 fn broker(camera: &str, masks: MaskFormat, mqtt: &Mqtt) -> ElementSetup {
     let Mqtt { broker, topic, events_topic, content, format, qos, retain } = mqtt;
     let (location, settings) = client(broker);
-    let (server, contents) = server_options(broker.tls.as_ref());
+    let (server, contents) = server_options(broker.server.tls.as_ref());
     let options = PublishOptions {
-        max_queue: queue(broker.offline_queue),
+        max_queue: queue(broker.server.offline_queue),
         mqtt: MqttSettings {
             topic: Some(topic.clone()),
             events_topic: Some(events_topic.clone()),
@@ -188,11 +186,16 @@ fn broker(camera: &str, masks: MaskFormat, mqtt: &Mqtt) -> ElementSetup {
     element("mqtt".into(), options, contents)
 }
 
-/// The location of `path` on a server.
-fn location(scheme: &str, at: &Server, path: &str) -> String {
+/// The address of a server, with its account.
+fn address(scheme: &str, at: &Server) -> String {
     let secure = if at.tls.is_some() { "s" } else { "" };
     let hosts: Vec<_> = at.hosts.iter().map(|(host, port)| server(host, *port)).collect();
-    format!("{scheme}{secure}://{}{}/{path}", account(at.username.as_deref(), at.password.as_ref()), hosts.join(","))
+    format!("{scheme}{secure}://{}{}", account(at.username.as_deref(), at.password.as_ref()), hosts.join(","))
+}
+
+/// The location of `path` on a server.
+fn location(scheme: &str, at: &Server, path: &str) -> String {
+    format!("{}/{path}", address(scheme, at))
 }
 
 fn kafka(camera: &str, masks: MaskFormat, kafka: &Kafka) -> ElementSetup {
@@ -226,17 +229,18 @@ mod tests {
     #[test]
     fn elements_have_what_the_outputs_say() {
         gst::init().unwrap();
-        crate::plugin_register_static().unwrap();
+        crate::register_elements().unwrap();
         let broker = Broker {
-            host: "fd00::1".into(),
-            port: 8883,
-            tls: Some(Tls { ca: Some("ca.pem".into()), client: Some(("cert.pem".into(), "key.pem".into())) }),
-            username: Some("user@home".into()),
-            password: Some(Secret::new("p:w/d")),
+            server: Server {
+                hosts: vec![("fd00::1".into(), 8883)],
+                tls: Some(Tls { ca: Some("ca.pem".into()), client: Some(("cert.pem".into(), "key.pem".into())) }),
+                username: Some("user@home".into()),
+                password: Some(Secret::new("p:w/d")),
+                offline_queue: 500,
+            },
             client_id: Some("one".into()),
             status_topic: "status/one".into(),
             keep_alive: Duration::from_secs(30),
-            offline_queue: 500,
         };
         let outputs = Outputs {
             lines: vec![

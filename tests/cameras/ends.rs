@@ -143,6 +143,7 @@ fn run(
         };
         let options = Options {
             meters: Meters::default(),
+            views: None,
             say: Some(Box::new(move |line| of_say.borrow().upgrade().iter().for_each(|s| say(s, line)))),
             on_pipeline: Some(Box::new(move |setup, pipeline| {
                 assert_eq!(pipeline.current_state(), gst::State::Null, "it's seen before it starts");

@@ -18,6 +18,7 @@ pub mod models;
 pub mod mosquitto;
 pub mod onnx;
 pub mod operator;
+pub mod outage;
 pub mod outputs;
 pub mod overflow;
 pub mod picture;

@@ -120,6 +120,26 @@ fn large_and_strange_topics_are_read() {
     strange_records(&mut fleet);
 }
 
+/// Probes are answered before there is a configuration: a host that waits works, and isn't ready.
+#[test]
+fn a_host_without_a_configuration_waits_and_says_so() {
+    register();
+    let Some(mut fleet) = Fleet::open() else { return };
+    fleet.start("a", &[]);
+    fleet.wait_for_line("a", "has no configuration yet");
+    let healthy = fleet.get("a", "/healthz");
+    assert!(healthy.starts_with("HTTP/1.1 200"), "{healthy}");
+    let ready = fleet.get("a", "/readyz");
+    assert!(ready.starts_with("HTTP/1.1 503") && ready.contains("waits for the fleet's configuration"), "{ready}");
+    fleet.apply(&fleet.config(2), &["--partitions", "2"]);
+    fleet.wait_for_all(2, 60 * SECOND);
+    let start = Instant::now();
+    while !fleet.get("a", "/readyz").starts_with("HTTP/1.1 200") {
+        assert!(start.elapsed() < 60 * SECOND, "{}", fleet.get("a", "/readyz"));
+        std::thread::sleep(SECOND / 10);
+    }
+}
+
 fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }

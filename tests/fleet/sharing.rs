@@ -40,6 +40,10 @@ fn a_host_dies_and_comes_back(fleet: &mut Fleet) {
     fleet.kill("b");
     let after = fleet.wait_for_all(CAMERAS, TAKEOVER);
     println!("all cameras of a killed host play elsewhere after {:?}", killed.elapsed());
+    // It can't answer any more.
+    let drained = fleet.command(&["drain", "b", "--wait", "20"]);
+    let text = String::from_utf8_lossy(&drained.stderr);
+    assert!(!drained.status.success() && text.contains("b hasn't reported for"), "{text}");
     assert!(after.values().all(|host| host != "b"), "{after:?}");
     assert!(moved(&before, &after).iter().all(|camera| before[camera] == "b"), "only its cameras have moved");
     std::thread::sleep(SETTLES);

@@ -4,11 +4,11 @@
 
 use crate::common::find;
 use crate::common::picture::{Colour, Picture, Square, assert_found};
-use crate::common::running::{Running, caps, found_by, frame, pull, start};
+use crate::common::running::{Running, caps, found_by, frame, info, pull, start};
 use crate::frames::{around, assert_same, numbered, objects, run, with_model};
 use crate::objects::near;
 use gst::prelude::*;
-use gst_video::VideoFormat;
+use gst_video::{VideoFormat, VideoInfo};
 use gsttensorrt::meta;
 use model::Detection;
 use std::path::Path;
@@ -47,26 +47,38 @@ fn cudaconvertscale_before_and_after_ours() {
     }
 }
 
+/// What is found in pictures that a compositor shows twice, one above the other, where each half is a region of its own.
+fn found_beside(backend: &str, compositor: &str, memory: &str) -> Vec<Vec<Detection>> {
+    let detect = with_model("trtdetect", backend, "yolo") + " roi=0,0,1,0.5;0,0.5,1,0.5";
+    let elements = format!(
+        "tee name=both both. ! queue ! beside.sink_0 both. ! queue ! beside.sink_1 \
+         {compositor} name=beside sink_1::ypos=64 ! video/x-raw{memory},format=RGBA,width=96,height=128 ! {detect}"
+    );
+    objects(&around(backend, &elements), &numbered(9))
+}
+
+/// The other side of the comparison, which needs no GPU.
+#[test]
+fn compositor_before_ours() {
+    if !start() || !have(&["compositor"]) {
+        return;
+    }
+    let once = objects(&around("cpu", &with_model("trtdetect", "cpu", "yolo")), &numbered(9));
+    let twice = found_beside("cpu", "compositor", "");
+    let counts = |found: &[Vec<Detection>]| found.iter().map(Vec::len).collect::<Vec<_>>();
+    let doubled: Vec<_> = counts(&once).iter().map(|count| 2 * count).collect();
+    assert_eq!(counts(&twice), doubled);
+    assert!(doubled.iter().any(|count| *count > 0));
+}
+
 #[test]
 #[ignore = "needs a GPU"]
 fn cudacompositor_before_ours() {
     if !start() || !have(&["cudacompositor", "compositor"]) {
         return;
     }
-    let pictures = numbered(9);
-    // Each picture twice, one above the other, and each half a region of its own.
-    let beside = |backend: &str, compositor: &str, memory: &str| {
-        let detect = with_model("trtdetect", backend, "yolo") + " roi=0,0,1,0.5;0,0.5,1,0.5";
-        around(
-            backend,
-            &format!(
-                "tee name=both both. ! queue ! beside.sink_0 both. ! queue ! beside.sink_1 \
-                 {compositor} name=beside sink_1::ypos=64 ! video/x-raw{memory},format=RGBA,width=96,height=128 ! {detect}"
-            ),
-        )
-    };
-    let cpu = objects(&beside("cpu", "compositor", ""), &pictures);
-    let gpu = objects(&beside("tensorrt", "cudacompositor", "(memory:CUDAMemory)"), &pictures);
+    let cpu = found_beside("cpu", "compositor", "");
+    let gpu = found_beside("tensorrt", "cudacompositor", "(memory:CUDAMemory)");
     assert_same("cudacompositor", &cpu, &gpu, near());
 }
 
@@ -79,9 +91,8 @@ fn cudacompositor_after_ours() {
     let drawn = |more: &str| {
         let elements = format!("{} ! trtoverlay {more} ! cudadownload", with_model("trtdetect", "tensorrt", "yolo"));
         let (buffers, running) = run(&around("tensorrt", &elements), &numbered(5));
-        let bytes = |buffer: &gst::Buffer| buffer.map_readable().unwrap().to_vec();
-        drop(running);
-        buffers.iter().map(bytes).collect::<Vec<_>>()
+        let info = info(&running.sink("out"));
+        buffers.into_iter().map(|buffer| pixels(buffer, &info)).collect::<Vec<_>>()
     };
     let plain = drawn("");
     let composed = drawn("! cudacompositor ! video/x-raw(memory:CUDAMemory),format=RGBA,width=96,height=64");
@@ -92,6 +103,14 @@ fn cudacompositor_after_ours() {
         // It blends in floating point.
         assert!(worst <= Some(1), "frame {n}: {differ} of {} bytes differ, by up to {worst:?}", plain.len());
     }
+}
+
+/// A frame's rows of RGBA, without what fills them up.
+fn pixels(buffer: gst::Buffer, info: &VideoInfo) -> Vec<u8> {
+    let frame = gst_video::VideoFrame::from_buffer_readable(buffer, info).unwrap();
+    let (stride, width) = (frame.plane_stride()[0] as usize, 4 * frame.width() as usize);
+    let rows = frame.plane_data(0).unwrap().chunks(stride).take(frame.height() as usize);
+    rows.flat_map(|row| row[..width].iter().copied()).collect()
 }
 
 /// Pictures large enough for any decoder; scaled down by 4 they are those of the models.

@@ -1,6 +1,6 @@
 //! `gst-trt monitor` with a running system, and without one.
 
-use gsttensorrt::monitor::{Health, Meter, Options, Sample, Watch, socket};
+use gsttensorrt::monitor::{Board, Health, Meter, Options, Sample, Watch, socket};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -24,11 +24,10 @@ fn watch(runtime: &Path, meter: &Arc<Meter>) -> Watch {
         cpu_warning: -1.0,
         on_sample: None,
         print: None,
-        metrics: None,
-        health: Health::default(),
         socket: Some(runtime.join("gst-tensorrt")),
     };
-    Watch::start(Arc::new(move || vec![meter.snapshot()]), options).unwrap()
+    let board = Board::new(Arc::new(move || vec![meter.snapshot()]), Health::default());
+    Watch::start(&board, options).unwrap()
 }
 
 #[test]

@@ -203,3 +203,28 @@ fn bench_says_what_is_wrong_with_its_arguments() {
         assert!(text(&output.stderr).contains(words), "{}", text(&output.stderr));
     }
 }
+
+/// Each command has a man page, and `help`, which only repeats them, has none.
+#[test]
+fn each_command_has_a_man_page() {
+    fn commands(path: &[&str]) -> Vec<String> {
+        let help = succeeded(&tool(&[path, &["--help"]].concat()).output().unwrap());
+        let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+        // Texts of several lines are indented further.
+        let names = listed.filter(|line| line.starts_with("  ") && !line[2..].starts_with(' '));
+        names.map(|line| line.split_whitespace().next().unwrap().into()).filter(|name| name != "help").collect()
+    }
+    let folder = tempfile::tempdir().unwrap();
+    succeeded(&tool(&["generate"]).arg(folder.path()).output().unwrap());
+    let mut expected = vec!["gst-trt.1".to_owned()];
+    for command in commands(&[]) {
+        expected.extend(commands(&[&command]).iter().map(|inner| format!("gst-trt-{command}-{inner}.1")));
+        expected.push(format!("gst-trt-{command}.1"));
+    }
+    expected.sort();
+    let pages = std::fs::read_dir(folder.path().join("man/man1")).unwrap().flatten();
+    let mut pages: Vec<_> = pages.map(|entry| entry.file_name().into_string().unwrap()).collect();
+    pages.sort();
+    assert_eq!(pages, expected);
+    assert!(pages.len() > 10, "{pages:?}");
+}

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
+use crate::book;
 use crate::command::{heading, run, succeeds};
 use crate::deploy;
 use crate::dist;
@@ -39,6 +40,7 @@ pub fn run_all(paths: &Paths) -> Result<()> {
     heading("Documentation");
     let doc = ["doc", "--workspace", "--no-deps"];
     times.measure("documentation", || run(cargo(paths).args(doc).env("RUSTDOCFLAGS", "--deny warnings")))?;
+    times.measure("book", || book::build(paths))?;
     times.measure("image and chart", || {
         deploy::lint(paths)?;
         heading("Helm chart");

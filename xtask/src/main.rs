@@ -2,6 +2,7 @@
 //!
 //! It is pure Rust and small, because it is the first thing that is built on a machine where nothing is installed yet.
 
+mod book;
 mod bundle;
 mod check;
 mod command;
@@ -71,6 +72,7 @@ Usage: cargo xtask TASK
   ptx [--check]         compile the CUDA kernels, or check that the committed PTX matches their sources
   export-models         export the detectors of tests/reference/exports anew (5 GB of Python packages)
   pictures              draw the pictures of docs/models anew
+  book                  make HTML of docs/ with mdBook, in target/book
   page                  put the version of lit-html that models/models.toml names into src/web/page/vendor
   help                  print this text
 
@@ -98,6 +100,7 @@ enum Task {
     Ptx { check: bool },
     ExportModels,
     Pictures,
+    Book,
     Page,
 }
 
@@ -176,6 +179,7 @@ fn parse() -> Result<Task> {
         "models" => Task::Models(rest.to_vec()),
         "export-models" => Task::ExportModels,
         "pictures" => Task::Pictures,
+        "book" => Task::Book,
         "page" => Task::Page,
         _ => bail!("unknown task '{task}'\n\n{HELP}"),
     })
@@ -233,6 +237,10 @@ fn run() -> Result<()> {
         Task::Ptx { check } => ptx::run(&paths, check)?,
         Task::ExportModels => exports::make(&paths)?,
         Task::Pictures => pictures::draw(&paths)?,
+        Task::Book => {
+            tools::install(&paths, &[tools::BOOK])?;
+            book::build(&paths)?;
+        }
         Task::Page => scripts::vendor(&paths, &manifest::Manifest::read(&paths)?)?,
     }
     Ok(())

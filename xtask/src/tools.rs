@@ -12,24 +12,27 @@ use crate::command::{heading, run, step};
 use crate::paths::Paths;
 use crate::plugin::cargo;
 
-/// A program that cargo runs as its subcommand.
+/// A program, most of which cargo runs as its subcommands.
 #[derive(Debug, Clone, Copy)]
 pub struct Tool {
     name: &'static str,
     version: &'static str,
     features: &'static [&'static str],
+    default_features: bool,
 }
 
-pub const FUZZ: Tool = Tool { name: "cargo-fuzz", version: "0.13.2", features: &[] };
+pub const FUZZ: Tool = Tool { name: "cargo-fuzz", version: "0.13.2", features: &[], default_features: true };
 /// Collects the licences of all crates.
-pub const ABOUT: Tool = Tool { name: "cargo-about", version: "0.9.3", features: &["cli"] };
+pub const ABOUT: Tool = Tool { name: "cargo-about", version: "0.9.3", features: &["cli"], default_features: true };
 /// Writes the software bill of materials.
-pub const CYCLONEDX: Tool = Tool { name: "cargo-cyclonedx", version: "0.5.9", features: &[] };
+pub const CYCLONEDX: Tool = Tool { name: "cargo-cyclonedx", version: "0.5.9", features: &[], default_features: true };
 /// Checks licences, sources and duplicates of crates.
-pub const DENY: Tool = Tool { name: "cargo-deny", version: "0.20.2", features: &[] };
+pub const DENY: Tool = Tool { name: "cargo-deny", version: "0.20.2", features: &[], default_features: true };
+/// Makes HTML of docs/. Its defaults would add a server and a watcher of files, and half of its crates.
+pub const BOOK: Tool = Tool { name: "mdbook", version: "0.5.4", features: &["search"], default_features: false };
 
 /// What `cargo xtask setup` installs. Those that only packages need are installed when one is made.
-pub const FOR_TESTS: [Tool; 2] = [FUZZ, DENY];
+pub const FOR_TESTS: [Tool; 3] = [FUZZ, DENY, BOOK];
 
 /// Settings of cargo that make a program quicker to compile than to run: each runs for seconds.
 const QUICK: [(&str, &str); 4] = [
@@ -49,6 +52,7 @@ pub fn install(paths: &Paths, tools: &[Tool]) -> Result<()> {
             let mut install = cargo(paths);
             install.args(["install", "--quiet", "--locked", "--force", tool.name, "--version", tool.version]);
             install.args(["--features", &tool.features.join(",")]).arg("--root").arg(folder(paths));
+            install.args((!tool.default_features).then_some("--no-default-features"));
             // Tools have many crates in common.
             install.env("CARGO_TARGET_DIR", paths.target().join("tools")).envs(QUICK);
             step(&format!("{} {}", tool.name, tool.version), || run(&mut install))?;
@@ -67,6 +71,11 @@ pub fn cargo_with_tools(paths: &Paths) -> Result<Command> {
     let mut command = cargo(paths);
     command.env("PATH", search(paths)?);
     Ok(command)
+}
+
+/// A tool that isn't one of cargo's subcommands.
+pub fn program(paths: &Paths, tool: &Tool) -> Command {
+    Command::new(folder(paths).join("bin").join(tool.name))
 }
 
 fn search(paths: &Paths) -> Result<OsString> {

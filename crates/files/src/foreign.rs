@@ -17,12 +17,12 @@ pub fn foreign_format(start: &[u8]) -> Option<&'static str> {
         (4, b"TFL3", "is a TensorFlow Lite model, not ONNX: convert it with tf2onnx"),
         (0, b"\x89HDF", "is an HDF5 file (a Keras model?), not ONNX: convert it with tf2onnx"),
         (0, b"GGUF", "is a GGUF language model, not ONNX: only models of images are read"),
-        (0, b"\x89PNG", "is a PNG picture, not ONNX"),
-        (0, b"\xff\xd8\xff", "is a JPEG picture, not ONNX"),
-        (4, b"ftyp", "is an MP4 video, not ONNX"),
+        (0, b"\x89PNG", "is a PNG picture, not ONNX: give the path of the .onnx"),
+        (0, b"\xff\xd8\xff", "is a JPEG picture, not ONNX: give the path of the .onnx"),
+        (4, b"ftyp", "is an MP4 video, not ONNX: give the path of the .onnx"),
         (4, b"ORTM", "is ONNX Runtime's own format (.ort), not ONNX: export it with `torch.onnx.export`"),
         (0, b"version https://git-lfs", "is a Git LFS pointer, not the model itself: run `git lfs pull`"),
-        (0, b"\x7fELF", "is a program or library, not ONNX"),
+        (0, b"\x7fELF", "is a program or library, not ONNX: give the path of the .onnx"),
     ];
     let has = |(at, magic, _): &&(usize, &[u8], &str)| start.get(*at..).is_some_and(|rest| rest.starts_with(magic));
     if let Some((_, _, what)) = FORMATS.iter().find(has) {

@@ -13,8 +13,11 @@ pub struct Address {
     pub name: String,
 }
 
-/// The port of brokers that are written without one.
-const PORT: u16 = 9092;
+/// The port of a broker that is written without one, here and wherever `kafka://` or `kafkas://` (TLS) is written.
+pub const fn default_port(tls: bool) -> u16 {
+    if tls { 9093 } else { 9092 }
+}
+
 const DEFAULT_NAME: &str = "gst-trt";
 /// Kafka permits 249 characters in a topic's name; the longest ending has 8.
 const LONGEST_NAME: usize = 200;
@@ -37,7 +40,8 @@ impl Address {
             );
         }
         let (brokers, name) = rest.split_once('/').unwrap_or((rest, ""));
-        let brokers: Result<Vec<String>, String> = brokers.split(',').map(broker).collect();
+        let brokers: Result<Vec<String>, String> =
+            brokers.split(',').map(|text| broker(text, default_port(tls))).collect();
         let brokers = brokers.map_err(|wrong| format!("{wrong:?} is no broker; {form}"))?;
         let name = if name.is_empty() { DEFAULT_NAME } else { name };
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
@@ -63,13 +67,13 @@ impl fmt::Display for Address {
     }
 }
 
-/// A broker with its port.
-fn broker(text: &str) -> Result<String, String> {
+/// A broker with its port, which is `usual` unless it's written.
+fn broker(text: &str, usual: u16) -> Result<String, String> {
     let text = text.trim();
     // An IPv6 address has colons within its brackets.
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, port.parse().map_err(|_| text.to_owned())?),
-        _ => (text, PORT),
+        _ => (text, usual),
     };
     let bracketed = host.starts_with('[') && host.ends_with(']');
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') || bracketed;
@@ -99,6 +103,7 @@ mod tests {
             ("KAFKA://a", "kafka://a:9092/gst-trt"),
             ("a:1,b", "kafka://a:1,b:9092/gst-trt"),
             ("kafkas://a:1, b:2/site-1", "kafkas://a:1,b:2/site-1"),
+            ("kafkas://a,[::1]", "kafkas://a:9093,[::1]:9093/gst-trt"),
             ("kafka://[::1]:9092/", "kafka://[::1]:9092/gst-trt"),
             ("kafka://[fd00::1]", "kafka://[fd00::1]:9092/gst-trt"),
         ] {

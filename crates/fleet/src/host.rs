@@ -138,6 +138,11 @@ impl Host {
         }
     }
 
+    /// Takes at most this many cameras from now on. It keeps those that it has.
+    pub fn set_capacity(&mut self, cameras: usize) {
+        self.capacity = cameras;
+    }
+
     /// The record of a camera.
     pub fn record(&self, slot: &Slot) -> Option<&CameraRecord> {
         self.cameras.get(slot)?.record.as_ref().map(|(record, _)| record)
@@ -560,7 +565,7 @@ impl Host {
         if room == 0 {
             if !std::mem::replace(&mut camera.said, true) {
                 self.actions.push(Action::Say(format!(
-                    "{}: doesn't run: this host takes {} camera(s) at most; add a host, or raise --max-cameras",
+                    "{}: doesn't run: this host takes {} camera(s) at most; add a host, or set --max-cameras",
                     slot.camera, self.capacity
                 )));
             }
@@ -723,6 +728,28 @@ mod tests {
         let stopped = host.handle(Event::Stopped(slot()), NOW);
         assert!(matches!(&stopped[..], [Action::Note { claim, .. }] if claim.state == ClaimState::Released));
         assert!(host.is_idle());
+    }
+
+    #[test]
+    fn a_host_that_takes_fewer_keeps_what_it_has_and_one_that_takes_more_starts_the_rest() {
+        let slot = |n: usize| Slot { partition: 3, camera: format!("c{n}") };
+        let mut host = Host::new("a", "1", 2);
+        host.handle(Event::Assigned(vec![3]), NOW);
+        for n in 0..4 {
+            let value = Some(format!("{{\"camera\":{{\"NAME\":\"c{n}\"}}}}").into_bytes());
+            host.handle(Event::Record { slot: slot(n), offset: 0, value }, NOW);
+        }
+        host.handle(Event::RecordsRead(3), NOW);
+        host.handle(Event::ClaimsRead(3), NOW);
+        (0..2).for_each(|n| drop(host.handle(Event::Claimed { slot: slot(n), offset: n as i64 }, NOW)));
+        let unserved = |host: &Host| host.cameras().filter(|view| view.doing == Doing::Unserved).count();
+        assert_eq!(unserved(&host), 2);
+        host.set_capacity(1);
+        assert_eq!((host.handle(Event::Tick, NOW), unserved(&host)), (vec![], 2));
+        host.set_capacity(3);
+        let actions = host.handle(Event::Tick, NOW);
+        assert!(matches!(&actions[..], [Action::Claim { slot, .. }] if slot.camera == "c2"), "{actions:?}");
+        assert_eq!(unserved(&host), 1);
     }
 
     #[test]

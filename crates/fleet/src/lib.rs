@@ -16,6 +16,7 @@
 //! every start on any host, so of two hosts that believe to have a camera a reader knows which one has it: [`Follower`].
 
 mod address;
+mod capacity;
 mod event;
 mod follower;
 mod host;
@@ -24,7 +25,8 @@ mod record;
 mod simulation;
 mod spread;
 
-pub use address::{Address, Topics};
+pub use address::{Address, Topics, default_port};
+pub use capacity::{Capacity, Figures};
 pub use event::{Action, CameraView, Doing, Event, Slot};
 pub use follower::Follower;
 pub use host::Host;

@@ -159,7 +159,10 @@ impl Network {
         self.parser = Some(parser);
         // Some parsers accept an empty file without an error.
         if self.outputs()?.is_empty() {
-            return Err(Error::Model { model: path.into(), reason: "the model has no outputs".into() });
+            return Err(Error::Model {
+                model: path.into(),
+                reason: "the model has no outputs: export it again".into(),
+            });
         }
         Ok(())
     }

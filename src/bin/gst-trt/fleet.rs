@@ -138,7 +138,15 @@ fn show(cluster: &Cluster, json: bool, all: bool, every: Duration, most: usize) 
         if shown > 0 {
             std::thread::sleep(every);
         }
-        let overview = Overview::read(cluster)?;
+        let overview = match Overview::read(cluster) {
+            Ok(overview) => overview,
+            // Brokers that have answered come back.
+            Err(error) if shown > 0 => {
+                eprintln!("gst-trt: {error}");
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         let text = if json {
             serde_json::to_string(&overview).map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))? + "\n"
         } else {
@@ -237,6 +245,14 @@ fn drain(cluster: &Cluster, host: &str, wait: Duration) -> Result<(), Error> {
             // Another process has its name, or none.
             None => return Ok(()),
             Some(row) if row.has_given_all() => return Ok(()),
+            Some(row) if row.silent => {
+                let text = format!(
+                    "{host} hasn't reported for {:.0} s: the group has given its cameras to others, unless they aren't heard \
+                     either; should it be heard again, it takes none",
+                    row.age
+                );
+                return Err(Error::new(ErrorKind::Failed, text));
+            }
             Some(_) => std::thread::sleep(Duration::from_millis(200)),
         }
     }

@@ -31,13 +31,15 @@ pub fn run(arguments: &Arguments, command: clap::Command) -> Result<ExitCode, Er
 }
 
 fn write(folder: &Path, mut command: clap::Command) -> io::Result<()> {
+    let pages = folder.join("man/man1");
+    fs::create_dir_all(&pages)?;
+    // One page for the program and one for each of its commands. What completions do with a command adds `help` to it and to
+    // each of its commands, which would have pages too.
+    clap_mangen::generate_to(command.clone(), pages)?;
     for (shell, name) in COMPLETIONS {
         let file = folder.join(name);
         fs::create_dir_all(file.parent().unwrap_or(folder))?;
         clap_complete::generate(shell, &mut command, "gst-trt", &mut fs::File::create(file)?);
     }
-    let pages = folder.join("man/man1");
-    fs::create_dir_all(&pages)?;
-    // One page for the program and one for each of its commands.
-    clap_mangen::generate_to(command, pages)
+    Ok(())
 }

@@ -2,7 +2,7 @@
 //! group, so that a restart within the session moves no camera; `gst-trt fleet drain` gives them away first.
 
 use crate::run::{Arguments, Ending, conclude, on_signals, prepare, profiled, say};
-use crate::watch::Watching;
+use crate::watch::Serving;
 use gsttensorrt::config::Overrides;
 use gsttensorrt::error::{Error, ErrorKind};
 use gsttensorrt::fleet::{Cluster, HostOptions, HostProcess, Probes, Settings};
@@ -20,7 +20,7 @@ pub struct HostArguments {
     /// This host's name in the fleet; a host that restarts under it gets the same cameras [default: the machine's name]
     #[arg(long, value_name = "NAME", requires = "fleet")]
     host_name: Option<String>,
-    /// Most cameras that this host takes [default: any number]
+    /// Most cameras that this host takes [default: as many as it has time for]
     #[arg(long, value_name = "COUNT", requires = "fleet", value_parser = clap::value_parser!(u32).range(1..))]
     max_cameras: Option<u32>,
     /// Seconds after which other hosts take over the cameras of a host that isn't heard; brokers allow from 6 to 1800
@@ -45,24 +45,29 @@ pub fn run(address: &str, arguments: &Arguments) -> Result<ExitCode, Error> {
             "{name:?} can't be a host's name: write --host-name with letters, digits, -, _ and ."
         )));
     }
-    let overrides = Overrides::new(&arguments.set);
-    let settings = wait_for_settings(&cluster)?;
-    let loaded = settings.load(&overrides);
-    let (loaded, models) = loaded.map_err(|findings| failed(format!("the configuration is invalid:\n{findings}")))?;
-    let plan = loaded.plan;
-    prepare(&plan)?;
-    // Cameras that are given to this host are dark until they play here: nothing else may have to be opened then.
-    let warm = Warm::open(&plan, &models)?;
+    // Probes are answered from the beginning: a configuration that isn't there yet, and engines that are built, take their time.
     let (meters, probes) = (Meters::default(), Probes::default());
     let health = {
         let (healthy, ready) = (probes.clone(), probes.clone());
         Health { healthy: Arc::new(move || healthy.healthy()), ready: Arc::new(move || ready.ready()) }
     };
+    let serving = Serving::start(&arguments.watch, &meters, health, say)?;
+    let overrides = Overrides::new(&arguments.set);
+    probes.wait_for("it waits for the fleet's configuration");
+    let settings = wait_for_settings(&cluster)?;
+    let loaded = settings.load(&overrides);
+    let (loaded, models) = loaded.map_err(|findings| failed(format!("the configuration is invalid:\n{findings}")))?;
+    let plan = loaded.plan;
+    prepare(&plan)?;
     let web = arguments.web.prepare()?;
     let history = web.as_ref().map(|web| web.history.clone());
-    let watching = Watching::start(&arguments.watch, &plan, &meters, history, health, say)?;
+    let watching = serving.watch(&arguments.watch, &plan, history, say)?;
     let views = web.as_ref().map(|web| web.views.clone());
     let _page = web.map(|web| web.start(meters.clone(), CamerasFrom::Fleet)).transpose()?;
+    // Cameras that are given to this host are dark until they play here: nothing else may have to be opened then.
+    probes.wait_for("it opens models");
+    let warm = Warm::open(&plan, &models)?;
+    probes.wait_for("it hasn't joined the group");
     let ending = Ending::default();
     let options = HostOptions {
         name: name.clone(),

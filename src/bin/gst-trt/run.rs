@@ -116,8 +116,7 @@ pub fn prepare(plan: &Plan) -> Result<(), Error> {
     if let Some(library) = &plan.tensorrt_library {
         Library::choose(library);
     }
-    gsttensorrt::plugin_register_static()
-        .map_err(|error| Error::new(ErrorKind::Setting, format!("no elements: {error}")))
+    gsttensorrt::register_elements().map_err(|error| Error::new(ErrorKind::Setting, format!("no elements: {error}")))
 }
 
 /// How the cameras have ended, for which the main loop is run.

@@ -2,7 +2,8 @@
 
 use gsttensorrt::config::{LinesTarget, Plan};
 use gsttensorrt::error::Error;
-use gsttensorrt::monitor::{Health, OnSample, Options, Print, Profiler, Sample, Watch, set_log_level, socket};
+use gsttensorrt::monitor::metrics::Server;
+use gsttensorrt::monitor::{Board, Health, OnSample, Options, Print, Profiler, Sample, Watch, set_log_level, socket};
 use gsttensorrt::run::Meters;
 use gsttensorrt::web::History;
 use std::io::{self, IsTerminal, Write};
@@ -25,9 +26,75 @@ pub struct WatchArguments {
     profile: Option<PathBuf>,
 }
 
+/// Answers probes before anything is watched, where the command line says at which address.
+pub struct Serving {
+    board: Board,
+    server: Option<Server>,
+}
+
+impl Serving {
+    /// `say` takes lines for the operator.
+    ///
+    /// # Errors
+    /// The metrics' address can't be bound.
+    pub fn start(
+        arguments: &WatchArguments,
+        meters: &Meters,
+        health: Health,
+        say: impl Fn(&str),
+    ) -> Result<Self, Error> {
+        let meters = meters.clone();
+        let mut this = Self { board: Board::new(Arc::new(move || meters.snapshots()), health), server: None };
+        if let Some(address) = arguments.metrics {
+            this.serve(address, say)?;
+        }
+        Ok(this)
+    }
+
+    fn serve(&mut self, address: SocketAddr, say: impl Fn(&str)) -> Result<(), Error> {
+        let server = self.board.serve(address)?;
+        say(&format!("metrics at http://{}/metrics", server.address()));
+        self.server = Some(server);
+        Ok(())
+    }
+
+    /// Watches as the plan says. `history` gets what is measured; `say` takes lines for the operator.
+    ///
+    /// # Errors
+    /// The metrics' address can't be bound.
+    pub fn watch(
+        mut self,
+        arguments: &WatchArguments,
+        plan: &Plan,
+        history: Option<History>,
+        say: impl Fn(&str),
+    ) -> Result<Watching, Error> {
+        set_log_level(plan.monitoring.log_level.gst());
+        if let (None, Some(address)) = (&self.server, plan.monitoring.metrics) {
+            self.serve(address, &say)?;
+        }
+        let objects_on_stdout = plan.cameras.iter().any(|camera| camera.outputs.lines.contains(&LinesTarget::Stdout));
+        let options = Options {
+            every: plan.monitoring.every,
+            cpu_warning: plan.monitoring.cpu_warning,
+            on_sample: history.map(|history| Box::new(move |sample: &Sample| history.add(sample)) as Box<OnSample>),
+            print: arguments.monitor.then(|| printer(objects_on_stdout)),
+            socket: Some(socket::folder()),
+        };
+        let watch = Watch::start(&self.board, options)?;
+        if let Some(reason) = watch.no_socket() {
+            say(reason);
+        }
+        let profile = arguments.profile.clone().map(|path| (Profiler::default(), path));
+        Ok(Watching { _server: self.server, board: self.board, _watch: watch, profile })
+    }
+}
+
 /// Watches until dropped.
 pub struct Watching {
-    watch: Arc<Watch>,
+    _server: Option<Server>,
+    board: Board,
+    _watch: Watch,
     profile: Option<(Profiler, PathBuf)>,
 }
 
@@ -44,33 +111,13 @@ impl Watching {
         health: Health,
         say: impl Fn(&str),
     ) -> Result<Self, Error> {
-        set_log_level(plan.monitoring.log_level.gst());
-        let objects_on_stdout = plan.cameras.iter().any(|camera| camera.outputs.lines.contains(&LinesTarget::Stdout));
-        let options = Options {
-            every: plan.monitoring.every,
-            cpu_warning: plan.monitoring.cpu_warning,
-            on_sample: history.map(|history| Box::new(move |sample: &Sample| history.add(sample)) as Box<OnSample>),
-            print: arguments.monitor.then(|| printer(objects_on_stdout)),
-            metrics: arguments.metrics.or(plan.monitoring.metrics),
-            health,
-            socket: Some(socket::folder()),
-        };
-        let meters = meters.clone();
-        let watch = Watch::start(Arc::new(move || meters.snapshots()), options)?;
-        if let Some(address) = watch.metrics() {
-            say(&format!("metrics at http://{address}/metrics"));
-        }
-        if let Some(reason) = watch.no_socket() {
-            say(reason);
-        }
-        let profile = arguments.profile.clone().map(|path| (Profiler::default(), path));
-        Ok(Self { watch: Arc::new(watch), profile })
+        Serving::start(arguments, meters, health, &say)?.watch(arguments, plan, history, say)
     }
 
-    /// Returns the last sample, while this watches.
+    /// Returns the last sample.
     pub fn last(&self) -> impl Fn() -> Option<Sample> + use<> {
-        let watch = Arc::downgrade(&self.watch);
-        move || watch.upgrade()?.last()
+        let board = self.board.clone();
+        move || board.last()
     }
 
     /// The profiler, if one is requested, to attach to each pipeline before it starts.

@@ -6,7 +6,8 @@ use super::super::plan::{Camera, CameraSource, ClipEvent, ClipRule, Clips, Mqtt,
 use super::super::text::join;
 use super::Context;
 use super::cameras::is_name;
-use super::outputs::{Keys, MIB, check_topic, folder};
+use super::outputs::{Keys, MIB, folder};
+use super::servers::check_mqtt_topic;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
@@ -56,7 +57,7 @@ pub fn clips(
     let rules = rules(ctx, keys, settings.rules.as_deref());
     let command_topic = settings.command_topic.as_deref().filter(|topic| !topic.is_empty()).map(|template| {
         let key = keys.key(ctx, "COMMAND_TOPIC");
-        check_topic(ctx, &key, template);
+        check_mqtt_topic(ctx, &key, template);
         if others.mqtt.is_none() {
             ctx.error(&key, "there is no broker", "set outputs.MQTT.URL, or remove this key");
         }

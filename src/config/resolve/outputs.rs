@@ -1,11 +1,7 @@
 //! Outputs and monitoring.
 
-use super::super::delivery::Format;
 use super::super::file;
-use super::super::plan::{
-    Broker, CameraSource, Content, LinesTarget, Monitoring, Mqtt, Outputs, Pictures, Qos, Segments, Tls,
-};
-use super::super::secret::Secret;
+use super::super::plan::{CameraSource, LinesTarget, Monitoring, Outputs, Pictures, Segments, Tls};
 use super::super::text::join;
 use super::Context;
 use super::address::{self, Address};
@@ -49,7 +45,7 @@ pub fn outputs(
     let content = settings.content.unwrap_or_default();
     let format = settings.format.unwrap_or_default();
     let defaults = (content, format);
-    let mqtt = mqtt(ctx, &Keys { camera, section: "MQTT" }, (&settings.mqtt, defaults), name, cameras);
+    let mqtt = servers::mqtt(ctx, &Keys { camera, section: "MQTT" }, (&settings.mqtt, defaults), name, cameras);
     let kafka = servers::kafka(ctx, &Keys { camera, section: "KAFKA" }, &settings.kafka, defaults);
     let redis = servers::redis(ctx, &Keys { camera, section: "REDIS" }, &settings.redis, defaults, name);
     let pictures = pictures(ctx, &Keys { camera, section: "PICTURES" }, &settings.pictures);
@@ -122,102 +118,6 @@ pub(super) fn missing_parent(path: &Path) -> Option<PathBuf> {
     path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()).map(Path::to_owned)
 }
 
-/// `content`, `format`: what messages are of and how they are written, unless their own keys say so.
-fn mqtt(
-    ctx: &mut Context,
-    keys: &Keys,
-    (settings, (content, format)): (&file::Mqtt, (Content, Format)),
-    name: &str,
-    cameras: usize,
-) -> Option<Mqtt> {
-    if !settings.enabled.unwrap_or(settings.url.is_some()) {
-        return None;
-    }
-    let key = keys.key(ctx, "URL");
-    let example = "write mqtt://HOST or mqtts://HOST for TLS; :PORT defaults to 1883 or 8883";
-    let Some(url) = &settings.url else {
-        if !ctx.written.was_rejected(&key) {
-            ctx.error(&key, "the broker's address is missing", example);
-        }
-        return None;
-    };
-    let (host, port, encrypted) = match address::split(url) {
-        Ok(Address { user: Some(_), .. }) => {
-            ctx.error(
-                &key,
-                "the broker's address has no user: credentials come from the environment",
-                "set MQTT_USERNAME and MQTT_PASSWORD there",
-            );
-            return None;
-        }
-        Ok(Address { scheme: "mqtt", host, port, rest: "" | "/", .. }) => (host, port.unwrap_or(1883), false),
-        Ok(Address { scheme: "mqtts", host, port, rest: "" | "/", .. }) => (host, port.unwrap_or(8883), true),
-        Ok(_) => {
-            ctx.error(&key, "this isn't a broker's address", example);
-            return None;
-        }
-        Err(rule) => {
-            ctx.error(&key, rule, example);
-            return None;
-        }
-    };
-    let files = [&settings.ca_file, &settings.cert_file, &settings.key_file];
-    let tls = tls(ctx, keys, files, encrypted);
-    let username = credential(ctx, &keys.key(ctx, "USERNAME_ENV"), settings.username_env.as_deref(), "MQTT_USERNAME");
-    let password = credential(ctx, &keys.key(ctx, "PASSWORD_ENV"), settings.password_env.as_deref(), "MQTT_PASSWORD");
-    if password.is_some() && username.is_none() {
-        ctx.error(
-            &keys.key(ctx, "USERNAME_ENV"),
-            "MQTT has no password without a user",
-            "set MQTT_USERNAME in the environment",
-        );
-    }
-    if password.is_some() && !encrypted && !is_loopback(host) {
-        ctx.warning(&key, "the password goes over the network unencrypted", "use mqtts://");
-    }
-    let template = settings.topic.as_deref().unwrap_or("gst-trt/{camera}/objects");
-    let events_template = settings.events_topic.as_deref().unwrap_or("gst-trt/{camera}/events");
-    for (name, template) in [("TOPIC", template), ("EVENTS_TOPIC", events_template)] {
-        let key = keys.key(ctx, name);
-        check_topic(ctx, &key, template);
-        let is_own = ctx.is_written(&join(keys.camera, &format!("OUTPUTS.MQTT.{name}")));
-        if cameras > 1 && !template.contains("{camera}") && !is_own {
-            ctx.warning(&key, "all cameras share one topic", "put {camera} into it, unless this is intended");
-        }
-    }
-    let status_topic = settings.status_topic.clone().unwrap_or_else(|| "gst-trt/status".into());
-    let status_key = keys.key(ctx, "STATUS_TOPIC");
-    check_topic(ctx, &status_key, &status_topic);
-    if status_topic.contains("{camera}") {
-        ctx.error(&status_key, "it is one for all cameras of a connection", "remove {camera}");
-    }
-    let broker = Broker {
-        host: host.to_owned(),
-        port,
-        tls,
-        username,
-        password: password.map(Secret::new),
-        client_id: settings.client_id.clone(),
-        status_topic,
-        keep_alive: Duration::from_secs(settings.keep_alive_s.unwrap_or(30).into()),
-        offline_queue: settings.offline_queue.unwrap_or(1000) as usize,
-    };
-    let qos = match settings.qos.unwrap_or(1) {
-        0 => Qos::AtMostOnce,
-        1 => Qos::AtLeastOnce,
-        _ => Qos::ExactlyOnce,
-    };
-    Some(Mqtt {
-        broker,
-        topic: template.replace("{camera}", name),
-        events_topic: events_template.replace("{camera}", name),
-        content: settings.content.unwrap_or(content),
-        format: settings.format.unwrap_or(format),
-        qos,
-        retain: settings.retain.unwrap_or(false),
-    })
-}
-
 /// The files of the authorities, the client's certificate and its key. `encrypted`: the address says that there is TLS.
 pub(super) fn tls(ctx: &mut Context, keys: &Keys, files: [&Option<String>; 3], encrypted: bool) -> Option<Tls> {
     let [ca_file, cert_file, key_file] = files;
@@ -271,18 +171,6 @@ pub(super) fn credential(ctx: &mut Context, key: &str, named: Option<&str>, usua
 
 pub(super) fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
-/// MQTT 5, 4.7
-pub(super) fn check_topic(ctx: &mut Context, key: &str, topic: &str) {
-    let forbidden = |c: char| matches!(c, '+' | '#') || c.is_control();
-    if topic.is_empty() || topic.contains(forbidden) || topic.starts_with('$') || topic.len() > 65_000 {
-        ctx.error(
-            key,
-            "messages go to a topic without +, # and control characters, which doesn't begin with $",
-            "for example gst-trt/{camera}/objects",
-        );
-    }
 }
 
 fn pictures(ctx: &mut Context, keys: &Keys, settings: &file::Pictures) -> Option<Pictures> {

@@ -1,14 +1,16 @@
-//! Kafka and Redis.
+//! Servers that outputs send to: MQTT, Kafka and Redis.
 
 use super::super::delivery::{Format, is_kafka_topic};
 use super::super::file;
-use super::super::plan::{Content, Kafka, Redis, Server};
+use super::super::plan::{Broker, Content, Kafka, Mqtt, Qos, Redis, Server};
 use super::super::secret::Secret;
+use super::super::text::join;
 use super::Context;
 use super::address::{self, Address};
 use super::outputs::{Keys, credential, is_loopback, tls};
+use std::time::Duration;
 
-/// What the settings of both have in common.
+/// What the settings of all have in common.
 struct Common<'a> {
     enabled: Option<bool>,
     url: &'a Option<String>,
@@ -29,10 +31,18 @@ struct Form {
     example: &'static str,
 }
 
+const MQTT: Form = Form {
+    scheme: "mqtt",
+    secure: "mqtts",
+    ports: [1883, 8883],
+    several: false,
+    example: "write mqtt://HOST or mqtts://HOST for TLS; :PORT defaults to 1883 or 8883",
+};
+
 const KAFKA: Form = Form {
     scheme: "kafka",
     secure: "kafkas",
-    ports: [9092, 9093],
+    ports: [::fleet::default_port(false), ::fleet::default_port(true)],
     several: true,
     example: "write kafka://HOST or kafkas://HOST for TLS, with commas between several; :PORT defaults to 9092 or 9093",
 };
@@ -44,6 +54,80 @@ const REDIS: Form = Form {
     several: false,
     example: "write redis://HOST or rediss://HOST for TLS; :PORT defaults to 6379",
 };
+
+/// The rule that an address with an account breaks.
+const NO_USER: &str = "the address has no user: credentials come from the environment";
+
+/// `content`, `format`: what messages are of and how they are written, unless their own keys say so. `cameras`: how many
+/// cameras there are.
+pub fn mqtt(
+    ctx: &mut Context,
+    keys: &Keys,
+    (settings, (content, format)): (&file::Mqtt, (Content, Format)),
+    name: &str,
+    cameras: usize,
+) -> Option<Mqtt> {
+    let common = Common {
+        enabled: settings.enabled,
+        url: &settings.url,
+        credentials: [
+            ("USERNAME_ENV", &settings.username_env, "MQTT_USERNAME"),
+            ("PASSWORD_ENV", &settings.password_env, "MQTT_PASSWORD"),
+        ],
+        files: [&settings.ca_file, &settings.cert_file, &settings.key_file],
+        offline_queue: settings.offline_queue,
+    };
+    let server = server(ctx, keys, &MQTT, &common)?;
+    needs_user(ctx, keys, &server, "MQTT", "MQTT_USERNAME");
+    let template = settings.topic.as_deref().unwrap_or("gst-trt/{camera}/objects");
+    let events_template = settings.events_topic.as_deref().unwrap_or("gst-trt/{camera}/events");
+    for (name, template) in [("TOPIC", template), ("EVENTS_TOPIC", events_template)] {
+        let key = keys.key(ctx, name);
+        check_mqtt_topic(ctx, &key, template);
+        let is_own = ctx.is_written(&join(keys.camera, &format!("OUTPUTS.MQTT.{name}")));
+        if cameras > 1 && !template.contains("{camera}") && !is_own {
+            ctx.warning(&key, "all cameras share one topic", "put {camera} into it, unless this is intended");
+        }
+    }
+    let status_topic = settings.status_topic.clone().unwrap_or_else(|| "gst-trt/status".into());
+    let status_key = keys.key(ctx, "STATUS_TOPIC");
+    check_mqtt_topic(ctx, &status_key, &status_topic);
+    if status_topic.contains("{camera}") {
+        ctx.error(&status_key, "it is one for all cameras of a connection", "remove {camera}");
+    }
+    let broker = Broker {
+        server,
+        client_id: settings.client_id.clone(),
+        status_topic,
+        keep_alive: Duration::from_secs(settings.keep_alive_s.unwrap_or(30).into()),
+    };
+    let qos = match settings.qos.unwrap_or(1) {
+        0 => Qos::AtMostOnce,
+        1 => Qos::AtLeastOnce,
+        _ => Qos::ExactlyOnce,
+    };
+    Some(Mqtt {
+        broker,
+        topic: template.replace("{camera}", name),
+        events_topic: events_template.replace("{camera}", name),
+        content: settings.content.unwrap_or(content),
+        format: settings.format.unwrap_or(format),
+        qos,
+        retain: settings.retain.unwrap_or(false),
+    })
+}
+
+/// MQTT 5, 4.7
+pub(super) fn check_mqtt_topic(ctx: &mut Context, key: &str, topic: &str) {
+    let forbidden = |c: char| matches!(c, '+' | '#') || c.is_control();
+    if topic.is_empty() || topic.contains(forbidden) || topic.starts_with('$') || topic.len() > 65_000 {
+        ctx.error(
+            key,
+            "messages go to a topic without +, # and control characters, which doesn't begin with $",
+            "for example gst-trt/{camera}/objects",
+        );
+    }
+}
 
 /// `content`, `format`: what messages are of and how they are written, unless their own keys say so.
 pub fn kafka(
@@ -63,14 +147,11 @@ pub fn kafka(
         offline_queue: settings.offline_queue,
     };
     let brokers = server(ctx, keys, &KAFKA, &common)?;
-    if brokers.password.is_some() && brokers.username.is_none() {
-        let key = keys.key(ctx, "USERNAME_ENV");
-        ctx.error(&key, "Kafka has no password without a user", "set KAFKA_USERNAME in the environment");
-    }
+    needs_user(ctx, keys, &brokers, "Kafka", "KAFKA_USERNAME");
     let topic = settings.topic.clone().unwrap_or_else(|| "gst-trt.objects".into());
     let events_topic = settings.events_topic.clone().unwrap_or_else(|| "gst-trt.events".into());
     for (name, topic) in [("TOPIC", &topic), ("EVENTS_TOPIC", &events_topic)] {
-        check_topic(ctx, &keys.key(ctx, name), topic);
+        check_kafka_topic(ctx, &keys.key(ctx, name), topic);
     }
     Some(Kafka {
         brokers,
@@ -82,7 +163,7 @@ pub fn kafka(
     })
 }
 
-fn check_topic(ctx: &mut Context, key: &str, topic: &str) {
+fn check_kafka_topic(ctx: &mut Context, key: &str, topic: &str) {
     if topic.contains("{camera}") {
         ctx.error(key, "the topic is one for all cameras: a message's key is the camera's name", "remove {camera}");
     } else if !is_kafka_topic(topic) {
@@ -145,7 +226,9 @@ fn server(ctx: &mut Context, keys: &Keys, form: &Form, settings: &Common) -> Opt
     let (hosts, encrypted) = match hosts(form, url) {
         Ok(found) => found,
         Err(rule) => {
-            ctx.error(&key, rule, form.example);
+            let [(_, _, user), (_, _, password)] = settings.credentials;
+            let variables = format!("set {user} and {password} there");
+            ctx.error(&key, &rule, if rule == NO_USER { &variables } else { form.example });
             return None;
         }
     };
@@ -167,6 +250,14 @@ fn server(ctx: &mut Context, keys: &Keys, form: &Form, settings: &Common) -> Opt
     })
 }
 
+/// Redis alone has a password without a user.
+fn needs_user(ctx: &mut Context, keys: &Keys, server: &Server, what: &str, variable: &str) {
+    if server.password.is_some() && server.username.is_none() {
+        let key = keys.key(ctx, "USERNAME_ENV");
+        ctx.error(&key, format!("{what} has no password without a user"), format!("set {variable} in the environment"));
+    }
+}
+
 /// Hosts with their ports, and whether there is TLS.
 fn hosts(form: &Form, url: &str) -> Result<(Vec<(String, u16)>, bool), String> {
     let (scheme, rest) = url.split_once("://").ok_or("an address has the form SCHEME://HOST")?;
@@ -179,7 +270,10 @@ fn hosts(form: &Form, url: &str) -> Result<(Vec<(String, u16)>, bool), String> {
     for text in texts {
         match address::split(&format!("{scheme}://{text}"))? {
             Address { user: Some(_), .. } => {
-                return Err("the address has no user: credentials come from the environment".into());
+                return Err(NO_USER.into());
+            }
+            Address { host, .. } if host.contains(',') => {
+                return Err("there is one server, and not several with commas between".into());
             }
             Address { host, port, rest: "" | "/", .. } => {
                 hosts.push((host.to_owned(), port.unwrap_or(form.ports[usize::from(encrypted)])));
@@ -200,6 +294,8 @@ mod tests {
         assert_eq!(of(&KAFKA, "kafkas://a,b:1,[::1]"), Ok((3, 9093, true)));
         assert_eq!(of(&KAFKA, "kafka://a/"), Ok((1, 9092, false)));
         assert_eq!(of(&REDIS, "rediss://a"), Ok((1, 6379, true)));
+        assert_eq!(of(&MQTT, "mqtt://a"), Ok((1, 1883, false)));
+        assert_eq!(of(&MQTT, "mqtts://[::1]/"), Ok((1, 8883, true)));
         for (form, url, words) in [
             (&KAFKA, "mqtt://a", "scheme"),
             (&KAFKA, "kafka://a,,b", "missing"),
@@ -207,6 +303,11 @@ mod tests {
             (&KAFKA, "kafka://a/topic", "keys of their own"),
             (&REDIS, "redis://a/0", "keys of their own"),
             (&REDIS, "redis://a:0", "port"),
+            (&MQTT, "http://a", "scheme"),
+            (&MQTT, "mqtt://a,b", "one server"),
+            (&REDIS, "redis://a,b:1", "one server"),
+            (&MQTT, "mqtt://a/topic", "keys of their own"),
+            (&MQTT, "mqtts://me:secret@a", "environment"),
         ] {
             let error = hosts(form, url).unwrap_err();
             assert!(error.contains(words) && !error.contains("secret"), "{url}: {error}");

@@ -1,14 +1,14 @@
 //! Trackers, zones and lines.
 
 use super::super::file;
-use super::super::plan::{Camera, Model, Pipeline, Tracker, Zones};
+use super::super::plan::{Camera, Content, Model, Pipeline, Tracker, Zones};
 use super::super::text::join;
 use super::Context;
 use super::models::{self, Named};
 use super::outputs::missing_parent;
 use super::pipeline::batch_timeout;
 use crate::options::{InferenceOptions, TrackingOptions};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tracking::zones::{Crowding, Defaults, LineConfig, ZoneConfig, ZonesConfig, ZonesError};
@@ -214,14 +214,33 @@ pub fn check_camera(ctx: &mut Context, path: &str, camera: &Camera) {
         let key = where_written(ctx, path, "TRACKER", "ENABLED");
         ctx.error(&key, "neither DETECTION nor POSE is enabled, so that there are no objects", "enable one of them");
     }
-    let of_events = camera.outputs.mqtt.iter().map(|mqtt| ("MQTT.CONTENT", mqtt.content));
-    let lines = Some(("CONTENT", camera.outputs.content)).filter(|_| !camera.outputs.lines.is_empty());
-    for (key, content) in lines.into_iter().chain(of_events) {
-        let own = join(path, &format!("OUTPUTS.{key}"));
-        let key = [own, format!("outputs.{key}"), "outputs.CONTENT".into()].into_iter().find(|key| ctx.is_written(key));
-        if let Some(key) = key.filter(|_| content.has_events() && camera.zones.is_none()) {
-            let rule = format!("{} has no zones or lines, so that it has no events", camera.name);
-            ctx.warning(&key, rule, "give it ZONES or LINES, or set CONTENT to objects");
+    check_events(ctx, path, camera);
+}
+
+/// Warns of each key that asks for events of a camera that has none.
+fn check_events(ctx: &mut Context, path: &str, camera: &Camera) {
+    if camera.zones.is_some() {
+        return;
+    }
+    let outputs = &camera.outputs;
+    let contents = [
+        ("CONTENT", Some(outputs.content).filter(|_| !outputs.lines.is_empty())),
+        ("MQTT.CONTENT", outputs.mqtt.as_ref().map(|mqtt| mqtt.content)),
+        ("KAFKA.CONTENT", outputs.kafka.as_ref().map(|kafka| kafka.content)),
+        ("REDIS.CONTENT", outputs.redis.as_ref().map(|redis| redis.content)),
+    ];
+    // Several outputs may have it from one key.
+    let mut keys = BTreeSet::new();
+    for (key, content) in contents {
+        if content.is_some_and(Content::has_events) {
+            let own = join(path, &format!("OUTPUTS.{key}"));
+            keys.extend(
+                [own, format!("outputs.{key}"), "outputs.CONTENT".into()].into_iter().find(|k| ctx.is_written(k)),
+            );
         }
+    }
+    for key in keys {
+        let rule = format!("{} has no zones or lines, so that it has no events", camera.name);
+        ctx.warning(&key, rule, "give it ZONES or LINES, or set CONTENT to objects");
     }
 }

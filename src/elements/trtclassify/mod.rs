@@ -5,10 +5,10 @@
 //! object. Supported models: classifiers that Ultralytics exports (YOLOv8-cls, YOLO11-cls, YOLO26-cls), and those of
 //! torchvision, timm and Hugging Face. With `head=embedding` a model's vector is attached instead, for comparisons.
 //!
-//! ```text
-//! gst-launch-1.0 -q filesrc location=media/bikes.mp4 ! qtdemux ! h264parse ! avdec_h264
-//!   ! trtdetect backend=cpu model=models/yolov12n.onnx
-//!   ! trtclassify backend=cpu model=yolo11n-cls.onnx object-classes=car min-size=64x64 top-k=3
+//! ```sh
+//! gst-launch-1.0 -q filesrc location=media/bikes.mp4 ! qtdemux ! h264parse ! avdec_h264 \
+//!   ! trtdetect backend=cpu model=models/yolov12n.onnx \
+//!   ! trtclassify backend=cpu model=yolo11n-cls.onnx object-classes=car min-size=64x64 top-k=3 \
 //!   ! trtpublish location=- ! fakesink
 //! ```
 //!

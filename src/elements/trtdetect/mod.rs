@@ -5,8 +5,8 @@
 //! models: YOLO in its forms, with masks and oriented boxes too, DETRs, YOLOX, PP-YOLOE, DAMO-YOLO, NanoDet and others. The
 //! head, the input size and the labels are taken from the model.
 //!
-//! ```text
-//! gst-launch-1.0 -q filesrc location=media/bikes.mp4 ! qtdemux ! h264parse ! avdec_h264
+//! ```sh
+//! gst-launch-1.0 -q filesrc location=media/bikes.mp4 ! qtdemux ! h264parse ! avdec_h264 \
 //!   ! trtdetect backend=cpu model=models/yolov12n.onnx ! trtpublish location=- ! fakesink
 //! ```
 //!

@@ -13,9 +13,9 @@
 //! Characters that no font has, and scripts that join or stack letters or run from right to left, are transliterated to
 //! Latin letters; a warning reports each such label once.
 //!
-//! ```text
-//! gst-launch-1.0 filesrc location=media/bikes.mp4 ! qtdemux ! h264parse ! avdec_h264
-//!   ! trtdetect backend=cpu model=models/yolov12n.onnx ! trtpose backend=cpu model=models/movenet-multipose.onnx
+//! ```sh
+//! gst-launch-1.0 filesrc location=media/bikes.mp4 ! qtdemux ! h264parse ! avdec_h264 \
+//!   ! trtdetect backend=cpu model=models/yolov12n.onnx ! trtpose backend=cpu model=models/movenet-multipose.onnx \
 //!   ! trtoverlay ! videoconvert ! autovideosink
 //! ```
 //!

@@ -5,8 +5,8 @@
 //! separate object. Top-down models (MoveNet, RTMPose, ViTPose, HRNet) run on each person detected upstream, with
 //! `inference-region=objects`.
 //!
-//! ```text
-//! gst-launch-1.0 -q filesrc location=media/bikes.mp4 ! qtdemux ! h264parse ! avdec_h264
+//! ```sh
+//! gst-launch-1.0 -q filesrc location=media/bikes.mp4 ! qtdemux ! h264parse ! avdec_h264 \
 //!   ! trtpose backend=cpu model=models/movenet-multipose.onnx ! trtpublish location=- ! fakesink
 //! ```
 //!

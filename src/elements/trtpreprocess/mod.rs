@@ -5,8 +5,8 @@
 //! specification comes from the `model` property, or from `width`, `height` and the related properties, or else from
 //! the models downstream, which are queried.
 //!
-//! ```text
-//! gst-launch-1.0 -q filesrc location=media/bikes.mp4 ! qtdemux ! h264parse ! avdec_h264
+//! ```sh
+//! gst-launch-1.0 -q filesrc location=media/bikes.mp4 ! qtdemux ! h264parse ! avdec_h264 \
 //!   ! trtpreprocess backend=cpu ! trtdetect backend=cpu model=models/yolov12n.onnx ! trtpublish location=- ! fakesink
 //! ```
 //!

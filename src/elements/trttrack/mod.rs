@@ -30,8 +30,8 @@
 //! as DL Streamer has them (the structure `object_id`), and in analytics metadata as `GstAnalyticsTrackingMtd`. docs/interop.md
 //! has the details.
 //!
-//! ```text
-//! gst-launch-1.0 -q filesrc location=media/bikes.mp4 ! qtdemux ! h264parse ! avdec_h264
+//! ```sh
+//! gst-launch-1.0 -q filesrc location=media/bikes.mp4 ! qtdemux ! h264parse ! avdec_h264 \
 //!   ! trtdetect backend=cpu model=models/yolov12n.onnx interval=2 confidence=0.1 ! trttrack ! trtpublish ! fakesink
 //! ```
 //!

@@ -31,9 +31,9 @@
 //! What happens at EOS is on the bus, and in `trtpublish`'s lines of events, because no frame follows. Frames carry the zones and lines with their counts, and
 //! `trtoverlay` draws them.
 //!
-//! ```text
-//! gst-launch-1.0 -m filesrc location=media/bikes.mp4 ! qtdemux ! h264parse ! avdec_h264
-//!   ! trtdetect backend=cpu model=models/yolov12n.onnx confidence=0.1 ! trttrack
+//! ```sh
+//! gst-launch-1.0 -m filesrc location=media/bikes.mp4 ! qtdemux ! h264parse ! avdec_h264 \
+//!   ! trtdetect backend=cpu model=models/yolov12n.onnx confidence=0.1 ! trttrack \
 //!   ! trtzones zones='{"lines": [{"name": "road", "from": [0.5, 0], "to": [0.5, 1]}]}' ! fakesink
 //! ```
 //!

@@ -46,7 +46,10 @@ pub fn rejection(code: Code, reason: &str) -> Option<(io::ErrorKind, String)> {
                  credentials-env names, and kafka-sasl-mechanism"
             ),
         )),
-        Code::SSL => Some((io::ErrorKind::InvalidData, format!("TLS: {reason}; {}", remedy_of_tls(reason)))),
+        // A handshake that fails is at times reported as a connection that broke.
+        _ if code == Code::SSL || reason.contains(UNTRUSTED) => {
+            Some((io::ErrorKind::InvalidData, format!("TLS: {reason}; {}", remedy_of_tls(reason))))
+        }
         _ => None,
     }
 }
@@ -56,8 +59,11 @@ pub fn rejection(code: Code, reason: &str) -> Option<(io::ErrorKind, String)> {
 pub const CLOSED: &str = "the brokers end their connections: if they run, check whether this port is one for TLS (kafkas://), or asks for \
                           an account (credentials-env)";
 
+/// What OpenSSL says of a certificate that no known authority has signed.
+const UNTRUSTED: &str = "certificate verify failed";
+
 fn remedy_of_tls(reason: &str) -> &'static str {
-    if reason.contains("certificate verify failed") || reason.contains("unable to get local issuer") {
+    if reason.contains(UNTRUSTED) || reason.contains("unable to get local issuer") {
         "set tls-ca-file to the certificate of the authority that has signed the brokers' certificates, and use the name in \
          these certificates in the location"
     } else {
@@ -84,6 +90,8 @@ mod tests {
         assert!(kind == io::ErrorKind::PermissionDenied && text.contains("credentials-env"), "{text}");
         let (_, text) = rejection(Code::SSL, "error:0A000086: certificate verify failed").unwrap();
         assert!(text.contains("tls-ca-file"), "{text}");
+        let broken = "sasl_ssl://a:1/bootstrap: error:0A000086:SSL routines::certificate verify failed";
+        assert!(rejection(Code::BrokerTransportFailure, broken).unwrap().1.contains("tls-ca-file"));
         assert!(rejection(Code::AllBrokersDown, "").is_none());
     }
 }

@@ -114,10 +114,11 @@ fn no_answer_has_a_secret() {
         json!({ "NAME": "yard", "URL": "rtsp://admin:${CAMERA_WORD}@127.0.0.1:1/b" }),
         camera("hall"),
     ]);
-    config["outputs"]["MQTT"] = json!({ "URL": "mqtt://user:s3cret-of-mqtt@127.0.0.1:1" });
+    config["outputs"]["MQTT"] = json!({ "URL": "mqtt://127.0.0.1:1" });
     operator.write(&config);
     let site = Site::of(operator, &["--web", "127.0.0.1:0"], |command| {
         command.env("CAMERA_WORD", "s3cret-of-variable");
+        command.env("MQTT_USERNAME", "user").env("MQTT_PASSWORD", "s3cret-of-mqtt");
     });
     site.wait_until_playing(&["hall"]);
     site.operator.wait_for("a reason", || {

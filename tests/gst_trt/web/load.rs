@@ -103,7 +103,8 @@ fn nobody_looking_costs_nothing() {
     site.wait_until_playing(&["door"]);
     // A pipeline for pictures is closed after 5 s.
     assert_eq!(site.get("/api/v1/cameras/door/picture.jpg").status, 200);
-    std::thread::sleep(Duration::from_secs(7));
+    // So are, as long after, the threads that wait for disks and pipelines.
+    std::thread::sleep(Duration::from_secs(15));
     let before = cpu_of(site.operator.id(), "web");
     assert!(!before.is_zero(), "there is no such thread");
     let threads = std::fs::read_dir(format!("/proc/{}/task", site.operator.id())).unwrap().flatten();

@@ -17,6 +17,7 @@ pub const PLUGINS: &[&str] = &[
     "autodetect",
     "coreelements",
     "coretracers",
+    "debug",
     "isomp4",
     "jpeg",
     "libav",

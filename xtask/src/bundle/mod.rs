@@ -191,7 +191,7 @@ fn readme(clips: &clips::Clips, tests: &[Program], roots: &[Root]) -> String {
     format!(
         "The tensorrt plugin for GStreamer on a machine with an NVIDIA GPU, with its tests and measurements.\n\
          Requirements: an NVIDIA driver (520 or later), glibc 2.36 or later, TensorRT (its folder in GST_TENSORRT_LIBRARY).\n\n\
-         ./gpu-test    tests of kernels, elements and pipelines on the GPU; about 10 minutes\n\
+         ./gpu-test    tests of kernels, elements and pipelines on the GPU; about 25 minutes\n\
          ./gpu-bench   gst-trt bench; at most 8 minutes. MODEL and POSE_MODEL name .onnx or .engine files\n\
          ./gpu-soak    starts, stops and memory; with MODEL and POSE_MODEL as .onnx also the migration guide's procedure\n\
          \x20             for 8 cameras (./migrate runs it for any number); at most 9 minutes\n\n\

@@ -85,6 +85,16 @@ quietly systemd-analyze verify gst-trt.service
 [[ $(systemctl is-enabled gst-trt.service) == disabled ]] || fail "the service is enabled before there are cameras"
 grep -q '^Files: crates/' /usr/share/doc/gst-plugin-tensorrt/copyright || fail "crates have no licences"
 
+step "what pages show and link to is there"
+doc=/usr/share/doc/gst-plugin-tensorrt
+targets() { grep --only-matching --with-filename --extended-regexp "$@" | sed -E 's/:!?\[[^]]*\]\(|:\]\(|:src="/ /'; }
+count=0
+while read -r page target; do
+  [[ -e ${page%/*}/$target ]] || fail "$page: $target isn't there"
+  count=$((count + 1))
+done < <(targets '\]\([^)#:]+|src="[^":]+' $doc/docs/*.md; targets '!\[[^]]*\]\([^)#:]+' $doc/README.md)
+((count > 100)) || fail "only $count links were found"
+
 step "an upgrade keeps what was edited"
 quietly systemctl enable gst-trt.service
 echo '// edited' >>$config

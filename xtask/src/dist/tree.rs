@@ -71,18 +71,29 @@ impl Tree {
         for name in ["config.schema.json", "objects.schema.json"] {
             copy(&paths.root.join("docs").join(name), &format!("share/gst-tensorrt/{name}"))?;
         }
-        copy(&paths.root.join("README.md"), &format!("{DOC}/README.md"))?;
-        for entry in fs::read_dir(paths.root.join("docs"))? {
-            let file = entry?.path();
-            if file.extension().is_some_and(|extension| extension == "md" || extension == "svg") {
-                let name = file.file_name().unwrap_or_default().to_string_lossy();
-                copy(&file, &format!("{DOC}/docs/{name}"))?;
-            }
-        }
+        documentation(paths, &folder.join(DOC))?;
         copy(bill, &format!("{DOC}/gst-plugin-tensorrt.cdx.json"))?;
         let onnx_runtime = onnx_runtime(paths, manifest, folder)?;
         Ok(Self { folder: folder.into(), onnx_runtime })
     }
+}
+
+/// Copies README.md, the pages with all that they show and link to, and the launch strings and programs that they name.
+fn documentation(paths: &Paths, doc: &Path) -> Result<()> {
+    copy(&paths.root.join("README.md"), &doc.join("README.md"))?;
+    for folder in ["pipelines", "examples"] {
+        copy_all(&paths.root.join(folder), &doc.join(folder))?;
+    }
+    let pages = doc.join("docs");
+    copy_all(&paths.root.join("docs/models"), &pages.join("models"))?;
+    for entry in fs::read_dir(paths.root.join("docs"))? {
+        let file = entry?.path();
+        // Licences are in the copyright file.
+        if file.extension().is_some_and(|extension| ["md", "svg", "json", "service"].iter().any(|e| extension == *e)) {
+            copy(&file, &pages.join(file.file_name().unwrap_or_default()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Copies ONNX Runtime and its notices, and returns its licence.

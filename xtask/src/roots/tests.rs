@@ -28,6 +28,7 @@ const SET: &[(&str, &[&str])] = &[
 const NOT_IN_ROOTS: &[(&str, &str)] = &[
     ("xtask", "it runs cargo"),
     ("structure", "it reads the sources"),
+    ("messages", "it reads the sources"),
     ("browser", "there is no browser in a root"),
     ("gstreamers", "it starts programs in the roots itself"),
     ("gpu_kernels", "it uses no GStreamer"),

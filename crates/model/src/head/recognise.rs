@@ -474,7 +474,9 @@ impl SideInput {
 fn image_input(seen: &ModelFacts<'_>) -> Result<Input, HeadError> {
     let model = seen.model;
     let error = |why: &str| Err(HeadError::Unknown(format!("{why}: {}", list(&model.inputs))));
-    let Some(input) = model.inputs.get(seen.image) else { return error("the model has no input") };
+    let Some(input) = model.inputs.get(seen.image) else {
+        return error("the model has no input: export it with the image as its input");
+    };
     let &[_, a, b, c] = input.shape.as_slice() else {
         return error("the model's input isn't an image of four dimensions, [batch, 3, h, w] or [batch, h, w, 3]");
     };

@@ -107,8 +107,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, error::Error> {
     check(arguments)?;
     // Register before any element is created: elements and this program must use the same copy of the crate to share
     // models.
-    gsttensorrt::plugin_register_static()
-        .map_err(|error| failed(format!("the plugin can't be registered: {error}")))?;
+    gsttensorrt::register_elements().map_err(|error| failed(format!("the plugin can't be registered: {error}")))?;
     meter::register().map_err(|error| failed(format!("the meter element can't be registered: {error}")))?;
     let report = plan::measure(arguments)?;
     let json = || serde_json::to_string_pretty(&report).map_err(|error| failed(error.to_string()));
