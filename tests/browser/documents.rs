@@ -35,10 +35,11 @@ fn the_picture_of_the_page_is_small() {
             browser.go(&format!("http://{}/#/camera/street", server.address));
             browser.wait_for("Number(document.querySelector('[data-line=middle] td:nth-of-type(2)')?.innerText) > 1");
             browser.wait_for("document.querySelectorAll('#seen-title ~ table tbody tr').length > 1");
+            browser.wait_for("Number(document.querySelector('[data-zone=crossing] td').innerText) > 0");
             let screenshot = browser.screenshot("web-page");
             let (from, to) = (screenshot.display(), picture.display());
             Running::playing(&format!(
-                "filesrc location={from} ! pngdec ! videoconvert ! jpegenc quality=80 ! filesink location={to}"
+                "filesrc location={from} ! pngdec ! videoconvert ! video/x-raw,format=I420 ! jpegenc quality=80 ! filesink location={to}"
             ))
             .wait_for_end();
             server.operator.stop();
