@@ -8,6 +8,7 @@ use crate::common::running::{Running, caps, found_by, frame, info, pull, start};
 use crate::frames::{around, assert_same, numbered, objects, run, with_model};
 use crate::objects::near;
 use gst::prelude::*;
+use gst_video::prelude::*;
 use gst_video::{VideoFormat, VideoInfo};
 use gsttensorrt::meta;
 use model::Detection;

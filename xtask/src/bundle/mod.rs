@@ -38,8 +38,13 @@ const MODELS: [&str; 4] = ["yolov12n", "nanodet", "movenet-multipose", "movenet-
 /// Timing caches of TensorRT 10.6 in tests/data. Made on an H100: those for the guide's pair, gpu-test's models,
 /// tests/gpu_pipelines/clips.rs and tests/gpu_objects; on an H200: that for the models of tests/reference/export_full_size.py, which
 /// also has the pair and gpu-test's models.
-const TIMINGS: [&str; 5] =
-    ["h100-pair.timing-cache.gz", "h100-tests.timing-cache.gz", "h100-clips.timing-cache.gz", "h100-objects.timing-cache.gz", "h200-formats.timing-cache.xz"];
+const TIMINGS: [&str; 5] = [
+    "h100-pair.timing-cache.gz",
+    "h100-tests.timing-cache.gz",
+    "h100-clips.timing-cache.gz",
+    "h100-objects.timing-cache.gz",
+    "h200-formats.timing-cache.xz",
+];
 
 /// Makes target/gpu-bundle/gpu-bundle.tar.gz, split into parts if it is large, with this machine's GStreamer and those of `roots`.
 pub fn run_all(paths: &Paths, roots: &[Root]) -> Result<()> {
