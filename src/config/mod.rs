@@ -32,7 +32,7 @@ pub use delivery::{Format, SaslMechanism, is_kafka_topic};
 pub use edit::{EditError, WrittenZones, with_zones, written_zones};
 pub use finding::{Finding, Findings, Origin, Severity};
 pub use load::{Loaded, load, load_for_build, load_part, load_text, load_text_for_build};
-pub use overrides::Overrides;
+pub use overrides::{Overrides, WEB_HOSTS, WEB_TOKEN};
 pub use plan::{
     Broker, Camera, CameraSource, ClipDirection, ClipEvent, ClipRule, Clips, Content, Decoder, Gpu, Hint, Kafka,
     LinesTarget, LogLevel, MaskFormat, Model, Monitoring, Mqtt, Outputs, Pictures, Pipeline, Plan, Priority, Qos,

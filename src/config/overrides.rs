@@ -43,7 +43,7 @@ impl Overrides {
             // The guide's own variable.
             let own =
                 if name == "LOG_LEVEL" { "MONITORING_LOG_LEVEL" } else { name.strip_prefix(PREFIX).unwrap_or("") };
-            if own.is_empty() {
+            if own.is_empty() || OTHERS.contains(&name) {
                 continue;
             }
             let origin = Origin::Environment(name.to_owned());
@@ -70,6 +70,13 @@ impl Overrides {
         }
     }
 }
+
+/// The variable with the token that clients of `gst-trt run --web` have to know.
+pub const WEB_TOKEN: &str = "GST_TRT_WEB_TOKEN";
+/// More names that the server of `gst-trt run --web` is called by, separated by commas.
+pub const WEB_HOSTS: &str = "GST_TRT_WEB_HOSTS";
+/// Variables with the prefix that aren't keys of the file.
+const OTHERS: [&str; 2] = [WEB_TOKEN, WEB_HOSTS];
 
 /// The prefix of variables that override keys; section and key follow: `GST_TRT_PROCESSING_MAX_QUEUE_SIZE`.
 const PREFIX: &str = "GST_TRT_";
@@ -191,6 +198,15 @@ mod tests {
     fn every_key_has_a_variable_of_its_own() {
         let names: BTreeSet<_> = paths().iter().map(|path| variable(path)).collect();
         assert_eq!(names.len(), paths().len());
+    }
+
+    #[test]
+    fn variables_that_other_code_reads_are_no_keys() {
+        let mut tree = Node { origin: Origin::Set, value: Value::Null };
+        let variables = [(WEB_TOKEN, "0123456789abcdef"), (WEB_HOSTS, "cameras"), ("GST_TRT_WEB", "x")];
+        let overrides = Overrides { variables: variables.into_iter().collect(), set: vec![] };
+        let findings = overrides.apply(&mut tree);
+        assert_eq!(findings.len(), 1, "{findings:?}");
     }
 
     #[test]

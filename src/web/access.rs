@@ -8,17 +8,12 @@
 //!   page of another site can't send without being allowed to.
 
 use super::answer::Refusal;
-use crate::config::Secret;
+use crate::config::{Secret, WEB_HOSTS, WEB_TOKEN};
 use crate::error::{Error, ErrorKind};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderName, ORIGIN};
 use hyper::{StatusCode, Uri};
 use sha2::{Digest, Sha256};
 use std::net::{IpAddr, SocketAddr};
-
-/// The environment variable with the token.
-pub const TOKEN: &str = "GST_TRT_WEB_TOKEN";
-/// The environment variable with more names that this server is called by, separated by commas.
-pub const HOSTS: &str = "GST_TRT_WEB_HOSTS";
 
 /// The cookie that has the token's hash.
 const COOKIE_NAME: &str = "gst-trt-token";
@@ -46,14 +41,14 @@ impl Access {
         match token {
             None if !address.ip().is_loopback() => {
                 return Err(wrong(format!(
-                    "--web {address} can be reached from other machines: set {TOKEN} to a secret of at least {SHORTEST_TOKEN} \
+                    "--web {address} can be reached from other machines: set {WEB_TOKEN} to a secret of at least {SHORTEST_TOKEN} \
                      characters, for example the output of `openssl rand -hex 16`, or use 127.0.0.1:{}",
                     address.port()
                 )));
             }
             Some(token) if token.len() < SHORTEST_TOKEN => {
                 return Err(wrong(format!(
-                    "{TOKEN} has {} characters and can be guessed: set it to at least {SHORTEST_TOKEN}, for example the output \
+                    "{WEB_TOKEN} has {} characters and can be guessed: set it to at least {SHORTEST_TOKEN}, for example the output \
                      of `openssl rand -hex 16`",
                     token.len()
                 )));
@@ -87,7 +82,7 @@ impl Access {
             return Ok(());
         }
         let text = format!(
-            "this server isn't called {}: use its address, or put the name into {HOSTS}",
+            "this server isn't called {}: use its address, or put the name into {WEB_HOSTS}",
             host.map_or("nothing".to_owned(), |host| format!("{host:?}"))
         );
         Err(Refusal::new(StatusCode::MISDIRECTED_REQUEST, text))
@@ -98,7 +93,8 @@ impl Access {
         if self.token.is_none() || self.has_bearer(headers) || self.has_cookie(headers) {
             return Ok(());
         }
-        let text = format!("send the value of {TOKEN} as `Authorization: Bearer …`, or open /?token=… in a browser");
+        let text =
+            format!("send the value of {WEB_TOKEN} as `Authorization: Bearer …`, or open /?token=… in a browser");
         Err(Refusal::new(StatusCode::UNAUTHORIZED, text))
     }
 
@@ -209,7 +205,7 @@ mod tests {
     fn a_token_is_needed_beyond_loopback() {
         for address in ["0.0.0.0:80", "192.168.1.2:8080", "[::]:80"] {
             let error = access(address, None).err().unwrap().message;
-            assert!(error.contains(TOKEN) && error.contains(address), "{error}");
+            assert!(error.contains(WEB_TOKEN) && error.contains(address), "{error}");
             assert!(access(address, Some("")).is_err());
             assert!(access(address, Some("short")).err().unwrap().message.contains("can be guessed"));
             assert!(access(address, Some(SECRET)).unwrap().needs_token());

@@ -23,7 +23,7 @@ mod pictures;
 mod routes;
 mod zones;
 
-pub use access::{Access, HOSTS, TOKEN};
+pub use access::Access;
 pub use file::{AddedCamera, ConfigFile};
 pub use history::History;
 pub use routes::routes;

@@ -3,10 +3,10 @@
 use crate::run::say;
 use futures_channel::mpsc::{UnboundedReceiver, unbounded};
 use futures_channel::oneshot;
-use gsttensorrt::config::Secret;
+use gsttensorrt::config::{Secret, WEB_HOSTS, WEB_TOKEN};
 use gsttensorrt::error::Error;
 use gsttensorrt::run::{Meters, Views};
-use gsttensorrt::web::{Access, CamerasFrom, HOSTS, History, Reload, Sources, TOKEN, WebServer};
+use gsttensorrt::web::{Access, CamerasFrom, History, Reload, Sources, WebServer};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -33,8 +33,8 @@ impl WebArguments {
     /// The token is missing or too short.
     pub fn prepare(&self) -> Result<Option<Web>, Error> {
         let Some(address) = self.address else { return Ok(None) };
-        let token = std::env::var(TOKEN).ok().map(Secret::new);
-        let hosts: Vec<_> = std::env::var(HOSTS).unwrap_or_default().split(',').map(str::to_owned).collect();
+        let token = std::env::var(WEB_TOKEN).ok().map(Secret::new);
+        let hosts: Vec<_> = std::env::var(WEB_HOSTS).unwrap_or_default().split(',').map(str::to_owned).collect();
         let access = Access::new(address, token.as_ref(), &hosts)?;
         Ok(Some(Web { address, access, views: Views::default(), history: History::default() }))
     }
@@ -50,7 +50,7 @@ impl Web {
         let sources = Sources { meters, views: self.views, history: self.history, cameras };
         let server = WebServer::start(self.address, self.access, sources)?;
         let address = server.address();
-        let token = if needs_token { format!(", for those who have the token in {TOKEN}") } else { String::new() };
+        let token = if needs_token { format!(", for those who have the token in {WEB_TOKEN}") } else { String::new() };
         let reach = if address.ip().is_loopback() { "" } else { ", to be reached from other machines" };
         say(&format!("web page at http://{address}/{reach}{token}"));
         Ok(server)
