@@ -2,6 +2,7 @@
 
 use super::gate::{Gate, Want};
 use super::output_thread::{Output, Say};
+use super::still::jpeg;
 use super::store::Store;
 use crate::config;
 use files::whole_file;
@@ -142,7 +143,7 @@ impl Output for Pictures {
     }
 
     fn elements(&self, _: u32, _: u32) -> String {
-        format!("videoconvert ! jpegenc quality={} ! fakesink name=jpeg sync=false async=false", self.quality)
+        jpeg(self.quality)
     }
 
     fn connect(self: Arc<Self>, pipeline: &gst::Pipeline) {

@@ -105,8 +105,17 @@ impl Stills {
             }
             _ => String::new(),
         };
-        format!("{scale}videoconvert ! jpegenc quality={} ! fakesink name=jpeg sync=false async=false", Self::QUALITY)
+        format!("{scale}{}", jpeg(Self::QUALITY))
     }
+}
+
+/// Elements that make JPEGs of any frames, for a sink named `jpeg`. The values of a JPEG have the full range and BT.601's matrix, of
+/// video mostly not, and the encoder takes them as they come.
+pub fn jpeg(quality: u8) -> String {
+    format!(
+        "videoconvert ! video/x-raw,format=I420,colorimetry=(string)1:4:0:0 ! jpegenc quality={quality} ! \
+         fakesink name=jpeg sync=false async=false"
+    )
 }
 
 /// Sends what comes out of the encoder.
@@ -175,6 +184,20 @@ mod tests {
         assert!(is_grey(&pixels));
         let mut wide = Stills::new(Look { drawn: false, width: Some(1000) });
         assert_eq!(decoded(wide.make(&buffer, &caps, record, None).unwrap()).0, 320, "nothing is scaled up");
+    }
+
+    /// Black and white of video are 16 and 235.
+    #[test]
+    fn black_is_black_and_white_is_white() {
+        let (_, caps, record) = frame(320, 240);
+        for (luma, expected) in [(16, 0), (235, 255)] {
+            let mut bytes = vec![luma; 320 * 240];
+            bytes.resize(320 * 240 * 3 / 2, 128);
+            let mut stills = Stills::new(Look { drawn: false, width: None });
+            let (.., pixels) =
+                decoded(stills.make(&gst::Buffer::from_slice(bytes), &caps, record.clone(), None).unwrap());
+            assert!(pixels.iter().all(|value| value.abs_diff(expected) <= 2), "{luma}: {:?}", &pixels[..3]);
+        }
     }
 
     #[test]
