@@ -1,11 +1,11 @@
 //! A model opened by ONNX Runtime.
 
 use super::lane::CpuLane;
-use super::{CAT, library};
+use super::{CAT, library, trial};
 use crate::error::{Error, ErrorKind};
 use crate::infer::{Engine, Lane, ModelSettings, Precision, batch_sizes_between, gst_model_info, image_processor};
 use files::foreign_format;
-use model::head::{self, ConstantInput, Reading, Recognised};
+use model::head::{self, ConstantInput, HeadError, Reading, Recognised};
 use model::{ElementType, Head, InputSpec, ModelInfo, TensorInfo};
 use ort::session::Session;
 use ort::value::{Outlet, TensorElementType, ValueType};
@@ -53,12 +53,17 @@ impl CpuEngine {
         let path = settings.model.as_path();
         check_file(path)?;
         let runtime = library::runtime()?;
-        let session = open_session(runtime, path)?;
+        let mut session = open_session(runtime, path)?;
         let mut info = model_info(&session).map_err(|reason| model_error(path, &reason))?;
         info.gst_model_info = gst_model_info(path)?;
         info.image_processor = image_processor(path)?;
         check_precision(settings.precision, &info, path)?;
-        let recognised = head::recognise(&info, settings.choice);
+        let recognised = match head::recognise(&info, settings.choice) {
+            Err(HeadError::Unknown(_)) if trial::learn_outputs(&mut session, &mut info) => {
+                head::recognise(&info, settings.choice)
+            }
+            recognised => recognised,
+        };
         let Recognised { head, input, image, constants, reading } =
             recognised.map_err(|error| model_error(path, &error.to_string()))?;
 

@@ -70,7 +70,7 @@ impl CpuLane {
         let constants = model.constants.iter().zip(&self.constants).map(|(constant, input)| {
             // One row for all images, if the file says so.
             let rows = fixed_batch(&model.info, constant.index).unwrap_or(batch);
-            let value = input.value([rows, constant.values.len()])?;
+            let value = input.value(&[rows, constant.values.len()])?;
             Ok((name(constant.index), value))
         });
         let inputs: ort::Result<Vec<_>> = std::iter::once(image).chain(constants).collect();

@@ -16,6 +16,7 @@ mod rows;
 mod tensor;
 #[cfg(test)]
 mod test_support;
+mod trial;
 
 pub use image::Image;
 pub use preprocess::{Workspace, preprocess};

@@ -48,14 +48,14 @@ impl Input {
     /// The first `batch` images as an input of the session.
     pub fn images(&self, spec: &InputSpec, batch: usize) -> ort::Result<SessionInputValue<'_>> {
         let (width, height) = (spec.width as usize, spec.height as usize);
-        self.value(match spec.layout {
+        self.value(&match spec.layout {
             Layout::Nchw => [batch, 3, height, width],
             Layout::Nhwc => [batch, height, width, 3],
         })
     }
 
     /// The first elements as an input of this shape.
-    pub fn value<const N: usize>(&self, shape: [usize; N]) -> ort::Result<SessionInputValue<'_>> {
+    pub fn value(&self, shape: &[usize]) -> ort::Result<SessionInputValue<'_>> {
         match self {
             Self::F32(data) => view(shape, data),
             Self::F16(data) => view(shape, data),
@@ -66,13 +66,13 @@ impl Input {
     }
 }
 
-fn view<T, const N: usize>(shape: [usize; N], data: &[T]) -> ort::Result<SessionInputValue<'_>>
+fn view<'a, T>(shape: &[usize], data: &'a [T]) -> ort::Result<SessionInputValue<'a>>
 where
     T: PrimitiveTensorElementType + std::fmt::Debug + Clone + 'static,
 {
     let needed = shape.iter().product();
     let data = data.get(..needed).ok_or_else(|| ort::Error::new("the input buffer is smaller than the batch"))?;
-    Ok(TensorRef::from_array_view((shape, data))?.into())
+    Ok(TensorRef::from_array_view((shape.to_vec(), data))?.into())
 }
 
 /// An output's shape and values; those that aren't f32 are converted into `buffer`.

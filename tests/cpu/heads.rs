@@ -1,7 +1,7 @@
 //! How a model's head is determined: by the author of its file, its outputs, and the user's setting. Also its labels. This
 //! tests the CPU; tests/gpu_pipelines/heads.rs does the same on a GPU.
 
-use crate::common::find::{onnx_runtime, test_model};
+use crate::common::find::{self, onnx_runtime, test_model};
 use crate::common::models::{ultralytics, with_metadata};
 use crate::common::picture::{Colour, Picture, Square};
 use crate::common::pipeline::{Failure, Pipeline};
@@ -14,6 +14,7 @@ use model::{Normalization, Resize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Command;
 
 fn pipeline(element: &str, model: &Path, properties: &str) -> Pipeline {
     Pipeline::new(&format!(
@@ -402,6 +403,32 @@ fn damaged_and_mislabelled_exports_are_refused() {
         ("yolox", "head=picodet", &["head=picodet doesn't fit"]),
     ] {
         refused("trtdetect", &exports::path(name), properties, words);
+    }
+}
+
+/// Exporters that leave the batch open often lose the outputs' other sizes with it.
+#[test]
+fn sizes_that_a_file_leaves_open_are_learnt_by_running_it() {
+    let Some(python) = find::python().filter(|_| onnx_runtime()) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let script = "import sys, onnx\n\
+                  model = onnx.load(sys.argv[1])\n\
+                  for o, output in enumerate(model.graph.output):\n\
+                  \x20   for d, dim in enumerate(output.type.tensor_type.shape.dim):\n\
+                  \x20       dim.Clear()\n\
+                  \x20       dim.dim_param = f'open_{o}_{d}'\n\
+                  onnx.save(model, sys.argv[2])\n";
+    for name in ["yolox", "rf-detr", "detr-softmax", "yolov5", "d-fine"] {
+        let open = folder.path().join(format!("{name}.onnx"));
+        let made = Command::new(&python).args(["-c", script]).arg(exports::path(name)).arg(&open).status().unwrap();
+        assert!(made.success(), "{name}");
+        let export = exports::detectors().into_iter().find(|export| export.name == name).unwrap();
+        let said =
+            format!("head={} normalization={} confidence=0.02", export.choice.head.nick(), export.choice.normalization);
+        let expected = found("trtdetect", &exports::path(name), &said).unwrap();
+        assert!(!expected.is_empty(), "{name}");
+        let learnt = found("trtdetect", &open, &said).unwrap_or_else(|failure| panic!("{name}: {failure:?}"));
+        assert_eq!(learnt, expected, "{name}");
     }
 }
 
