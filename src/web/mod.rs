@@ -1,6 +1,6 @@
 //! `gst-trt run --web`: a page with all cameras, and the JSON API behind it. `docs/openapi.json` describes the API.
 //!
-//! 1. [`WebServer::start`] answers on a thread of its own, by the same server as the metrics ([`crate::http`]).
+//! 1. [`WebServer::start`] answers on a thread of its own, by the same server as the metrics (`http`).
 //! 2. `access` decides who may ask; `routes` has what can be asked for; a module each has the answers.
 //! 3. What cameras do is read from [`Meters`], [`Views`] and [`History`]. A frame is taken, drawn and encoded only for a client
 //!    that waits for it, and no camera waits for a client.
