@@ -94,6 +94,8 @@ impl Stills {
     fn elements(&self, size: Option<(u32, u32)>) -> String {
         let scale = match (self.look.width, size) {
             (Some(width), Some((from, height))) if width < from => {
+                // Of a block of 16 pixels that the frame's edge cuts, the encoder leaves the rest as it is in memory, and it shows.
+                let width = if width < 16 { width } else { width / 16 * 16 };
                 let height = (u64::from(height) * u64::from(width)).div_ceil(u64::from(from));
                 // The formats that cameras send have colours for 2 x 2 pixels.
                 let even = |pixels: u64| (pixels / 2 * 2).max(2);
@@ -109,12 +111,11 @@ impl Stills {
     }
 }
 
-/// Elements that make JPEGs of any frames, for a sink named `jpeg`. The values of a JPEG have the full range and BT.601's matrix, of
-/// video mostly not, and the encoder takes them as they come.
+/// Elements that make JPEGs of any frames, for a sink named `jpeg`. The values of a JPEG have the full range, of video mostly not:
+/// the encoder takes YCbCr as it comes, and only RGB is the same for both.
 pub fn jpeg(quality: u8) -> String {
     format!(
-        "videoconvert ! video/x-raw,format=I420,colorimetry=(string)1:4:0:0 ! jpegenc quality={quality} ! \
-         fakesink name=jpeg sync=false async=false"
+        "videoconvert ! video/x-raw,format=RGB ! jpegenc quality={quality} ! fakesink name=jpeg sync=false async=false"
     )
 }
 
@@ -180,7 +181,7 @@ mod tests {
         assert_eq!(decoded(drawn.make(&small, &small_caps, record.clone(), None).unwrap()).0, 160);
         let mut plain = Stills::new(Look { drawn: false, width: Some(100) });
         let (width, height, pixels) = decoded(plain.make(&buffer, &caps, record.clone(), None).unwrap());
-        assert_eq!((width, height), (100, 74));
+        assert_eq!((width, height), (96, 72));
         assert!(is_grey(&pixels));
         let mut wide = Stills::new(Look { drawn: false, width: Some(1000) });
         assert_eq!(decoded(wide.make(&buffer, &caps, record, None).unwrap()).0, 320, "nothing is scaled up");

@@ -235,7 +235,8 @@ mod tests {
         assert_eq!((one.size, one.buffer.pts()), ((64, 48), other.buffer.pts()), "one frame serves all");
         assert!(!view.state.lock().is_watched && view.state.lock().waiting.is_empty());
         let later = glib.block_on(view.next().unwrap()).unwrap();
-        assert!(later.buffer.pts() > one.buffer.pts());
+        // It may be asked for before the frame has left the pad.
+        assert!(later.buffer.pts() >= one.buffer.pts());
         let waiting = view.next().unwrap();
         view.ends_at(&end);
         assert!(glib.block_on(waiting).is_err(), "the pipeline that it was to come from is gone");
