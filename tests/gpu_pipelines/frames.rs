@@ -29,12 +29,31 @@ pub fn around(backend: &str, elements: &str) -> String {
 
 /// Pushes numbered pictures through a launch string of [`around`] and returns the buffers that come out, in order.
 pub fn run(launch: &str, pictures: &[Picture]) -> (Vec<gst::Buffer>, Running) {
+    let frames = pictures.iter().enumerate().map(|(n, picture)| frame(picture, VideoFormat::Rgba, n));
+    run_frames(launch, &pictures[0], frames.collect())
+}
+
+/// The same for frames of `picture`'s size, of which the elements of this plugin don't read the fourth byte: it's 0, and here 255,
+/// for elements that blend.
+pub fn run_opaque(launch: &str, pictures: &[Picture]) -> (Vec<gst::Buffer>, Running) {
+    let opaque = |(n, picture): (usize, &Picture)| {
+        let mut frame = frame(picture, VideoFormat::Rgba, n);
+        let mut bytes = frame.get_mut().unwrap().map_writable().unwrap();
+        bytes.iter_mut().skip(3).step_by(4).for_each(|alpha| *alpha = 255);
+        drop(bytes);
+        frame
+    };
+    run_frames(launch, &pictures[0], pictures.iter().enumerate().map(opaque).collect())
+}
+
+fn run_frames(launch: &str, picture: &Picture, frames: Vec<gst::Buffer>) -> (Vec<gst::Buffer>, Running) {
     let running = Running::playing(launch);
     let source = running.source("in");
-    source.set_caps(Some(&caps(&pictures[0], VideoFormat::Rgba)));
-    for (n, picture) in pictures.iter().enumerate() {
+    source.set_caps(Some(&caps(picture, VideoFormat::Rgba)));
+    let count = frames.len();
+    for frame in frames {
         // Refused after an error, which `pull` reports.
-        if source.push_buffer(frame(picture, VideoFormat::Rgba, n)).is_err() {
+        if source.push_buffer(frame).is_err() {
             panic!("{}: {launch}", running.error());
         }
     }
@@ -42,7 +61,7 @@ pub fn run(launch: &str, pictures: &[Picture]) -> (Vec<gst::Buffer>, Running) {
     let sink = running.sink("out");
     let buffers: Vec<_> = std::iter::from_fn(|| pull_or_panic(&running, &sink)).collect();
     let numbers: Vec<_> = buffers.iter().map(|buffer| number(buffer)).collect();
-    assert_eq!(numbers, (0..pictures.len()).collect::<Vec<_>>(), "lost or out of order: {launch}");
+    assert_eq!(numbers, (0..count).collect::<Vec<_>>(), "lost or out of order: {launch}");
     (buffers, running)
 }
 

@@ -5,7 +5,7 @@
 use crate::common::find;
 use crate::common::picture::{Colour, Picture, Square, assert_found};
 use crate::common::running::{Running, caps, found_by, frame, info, pull, start};
-use crate::frames::{around, assert_same, numbered, objects, run, with_model};
+use crate::frames::{around, assert_same, numbered, objects, run, run_opaque, with_model};
 use crate::objects::near;
 use gst::prelude::*;
 use gst_video::prelude::*;
@@ -55,7 +55,7 @@ fn found_beside(backend: &str, compositor: &str, memory: &str) -> Vec<Vec<Detect
         "tee name=both both. ! queue ! beside.sink_0 both. ! queue ! beside.sink_1 \
          {compositor} name=beside sink_1::ypos=64 ! video/x-raw{memory},format=RGBA,width=96,height=128 ! {detect}"
     );
-    objects(&around(backend, &elements), &numbered(9))
+    run_opaque(&around(backend, &elements), &numbered(9)).0.iter().map(|buffer| found_by(buffer, "d")).collect()
 }
 
 /// The other side of the comparison, which needs no GPU.
@@ -91,7 +91,7 @@ fn cudacompositor_after_ours() {
     }
     let drawn = |more: &str| {
         let elements = format!("{} ! trtoverlay {more} ! cudadownload", with_model("trtdetect", "tensorrt", "yolo"));
-        let (buffers, running) = run(&around("tensorrt", &elements), &numbered(5));
+        let (buffers, running) = run_opaque(&around("tensorrt", &elements), &numbered(5));
         let info = info(&running.sink("out"));
         buffers.into_iter().map(|buffer| pixels(buffer, &info)).collect::<Vec<_>>()
     };
