@@ -89,7 +89,10 @@ fn documentation(paths: &Paths, doc: &Path) -> Result<()> {
     for entry in fs::read_dir(paths.root.join("docs"))? {
         let file = entry?.path();
         // Licences are in the copyright file.
-        if file.extension().is_some_and(|extension| ["md", "svg", "jpg", "json", "service"].iter().any(|e| extension == *e)) {
+        if file
+            .extension()
+            .is_some_and(|extension| ["md", "svg", "jpg", "json", "service"].iter().any(|e| extension == *e))
+        {
             copy(&file, &pages.join(file.file_name().unwrap_or_default()))?;
         }
     }
