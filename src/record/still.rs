@@ -74,7 +74,7 @@ impl Stills {
         let failures = sender.clone();
         let listen = move |event: Event<'_>| {
             if let Event::Failed(text) = event {
-                // There may be nobody left who waits for it.
+                // The request that waited for it may be gone.
                 let _ = failures.send(Err(text.to_owned()));
             }
         };

@@ -39,7 +39,7 @@ fn the_picture_of_the_page_is_small() {
             let screenshot = browser.screenshot("web-page");
             let (from, to) = (screenshot.display(), picture.display());
             Running::playing(&format!(
-                "filesrc location={from} ! pngdec ! videoconvert ! video/x-raw,format=I420,colorimetry=(string)1:4:0:0 ! jpegenc quality=80 ! filesink location={to}"
+                "filesrc location={from} ! pngdec ! videoconvert ! video/x-raw,format=RGB ! jpegenc quality=80 ! filesink location={to}"
             ))
             .wait_for_end();
             server.operator.stop();

@@ -68,7 +68,7 @@ pub fn draw(paths: &Paths) -> Result<()> {
 fn picture(paths: &Paths, plugin: &Plugin, frame: &Path, model: (&str, &str), target: &Path) -> Result<()> {
     let description = format!(
         "filesrc location={} ! pngdec ! videoconvert ! videoscale ! video/x-raw,format=RGB,width={},height={} ! {} ! trtoverlay \
-         ! videoconvert ! video/x-raw,format=I420,colorimetry=(string)1:4:0:0 ! jpegenc quality=75 ! filesink location={}",
+         ! videoconvert ! jpegenc quality=75 ! filesink location={}",
         quoted(frame)?,
         SIZE.0,
         SIZE.1,
