@@ -42,6 +42,13 @@ impl Site {
         Self::of(operator, &["--web", "127.0.0.1:0"], |_| ())
     }
 
+    /// A site whose only camera, `door`, plays.
+    pub fn playing() -> Self {
+        let site = Self::start(&config(&[camera("door")]));
+        site.wait_until_playing(&["door"]);
+        site
+    }
+
     /// Starts it with these arguments, and waits until all cameras play that can.
     pub fn of(
         mut operator: Operator,
@@ -80,6 +87,7 @@ impl Site {
         }
     }
 }
+
 /// Requests that are valid, to be damaged.
 const VALID: [&str; 9] = [
     "GET / HTTP/1.1\r\nHost: HOST\r\n\r\n",

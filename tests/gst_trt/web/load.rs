@@ -22,8 +22,7 @@ fn malformed_requests_do_no_harm() {
     if !start() {
         return;
     }
-    let site = Site::start(&config(&[camera("door")]));
-    site.wait_until_playing(&["door"]);
+    let site = Site::playing();
     let file = std::fs::read(site.operator.path("config.json")).unwrap();
     let address = site.address.as_str();
     send_damaged(address, 1, 200);
@@ -44,8 +43,7 @@ fn clients_that_never_read_hold_up_nothing() {
     if !start() {
         return;
     }
-    let site = Site::start(&config(&[camera("door")]));
-    site.wait_until_playing(&["door"]);
+    let site = Site::playing();
     let before = memory(&site);
     let _silent = never_reading(&site, 200);
     let begin = Instant::now();
@@ -99,8 +97,7 @@ fn nobody_looking_costs_nothing() {
     if !start() {
         return;
     }
-    let site = Site::start(&config(&[camera("door")]));
-    site.wait_until_playing(&["door"]);
+    let site = Site::playing();
     // A pipeline for pictures is closed after 5 s.
     assert_eq!(site.get("/api/v1/cameras/door/picture.jpg").status, 200);
     // So are, as long after, the threads that wait for disks and pipelines.

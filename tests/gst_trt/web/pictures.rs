@@ -59,8 +59,7 @@ fn pictures_have_boxes() {
     if !start() {
         return;
     }
-    let site = Site::start(&config(&[camera("door")]));
-    site.wait_until_playing(&["door"]);
+    let site = Site::playing();
     check_pictures(&site);
 }
 
@@ -84,8 +83,7 @@ fn live_pictures_come_at_the_rate_asked_for_and_end_with_the_camera() {
     if !start() {
         return;
     }
-    let site = Site::start(&config(&[camera("door")]));
-    site.wait_until_playing(&["door"]);
+    let site = Site::playing();
     let mut stream = connect(&site.address);
     write!(stream, "GET /api/v1/cameras/door/live.mjpeg?fps=5 HTTP/1.1\r\nHost: {}\r\n\r\n", site.address).unwrap();
     let mut reader = BufReader::new(stream);
